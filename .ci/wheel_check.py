@@ -1,0 +1,75 @@
+"""Install a wheel into an empty environment, as a device would, and use it from another directory.
+
+First with the base dependencies only; then with ONNX Runtime, to benchmark a bundle that this checkout makes. Run it
+with the Python of the checkout's environment: ``python .ci/wheel_check.py dist/ecc_deploy-*.whl``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIMES = {"onnxruntime"}
+NOT_WANTED = {"torch", "onnx", "onnxscript", "openvino", "ai_edge_litert", "tensorrt", "plotly"}
+
+
+def main(wheel: Path) -> None:
+    """Raise an error where the wheel does not do what a device needs of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"Checking {wheel.name} in an empty environment")
+        venv.create(folder / "venv", with_pip=True)
+        python = folder / "venv/bin/python"
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+        def run(*command: str | Path) -> str:
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+            return done.stdout
+
+        def install(what: str) -> set[str]:
+            """Install, and return the names of all packages that are there now."""
+            pip = (python, "-m", "pip", "--disable-pip-version-check")
+            run(*pip, "install", "--quiet", "-c", ROOT / "constraints.txt", what)
+            return {p["name"].lower().replace("-", "_") for p in json.loads(run(*pip, "list", "--format", "json"))}
+
+        names = install(str(wheel.resolve()))
+        present = names & (NOT_WANTED | RUNTIMES)
+        if present:
+            sys.exit(f"The base dependencies brought {', '.join(sorted(present))}")
+
+        program = folder / "venv/bin/ecc-deploy"
+        run(program, "--help")
+        targets = [target["name"] for target in json.loads(run(program, "targets", "list", "--json"))]
+        diagnosis = json.loads(run(program, "doctor", "--json"))
+        if "onnxruntime-cpu" not in targets or [t["name"] for t in diagnosis["targets"]] != targets:
+            sys.exit(f"The targets did not travel in the wheel: {targets}")
+        if any(target["can_run"] or target["can_compile"] for target in diagnosis["targets"]):
+            sys.exit("doctor says that something can run or compile where nothing is installed")
+        run(program, "doctor")
+        print(f"The wheel works: {len(names)} packages, among them no toolchain")
+
+        print("Benchmarking a bundle made elsewhere, with ONNX Runtime alone")
+        run(sys.executable, "-m", "ecc_deploy", "export", "shipped:fashion-mnist", "--out", folder / "bundle")
+        names = install(f"{wheel.resolve()}[onnxruntime]")
+        if names & NOT_WANTED:
+            sys.exit(f"The extra onnxruntime brought {', '.join(sorted(names & NOT_WANTED))}")
+        run(program, "bench", folder / "bundle", "--samples", "50", "--out", folder / "bench.json")
+        arms = json.loads((folder / "bench.json").read_text())["arms"]
+        architectures = {arm["architecture"] for arm in arms}
+        if architectures != {"edge-only", "cloud-only", "independent", "adaptive", "dynamic"}:
+            sys.exit(f"The benchmark measured {sorted(architectures)}")
+        if any(arm["fallback_rate"] > 0 or arm["samples"] != 50 for arm in arms):
+            sys.exit("The benchmark lost samples, or the edge had to answer for the cloud")
+        print(f"{len(arms)} arms measured; {len(names)} packages")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

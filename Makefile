@@ -1,0 +1,67 @@
+# Set-up, the quickstart and the checks. Everything runs in .venv, which the first target makes; see `make help`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+EXTRAS := train,onnxruntime,report,dev
+# An interpreter of your choice: make quickstart PYTHON=/usr/bin/python3.12
+PYTHON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test lint types wheel wheel-check clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+install: $(INSTALLED) ## Make .venv and install the pinned versions into it
+
+quickstart: $(INSTALLED) ## Train, export, serve, measure and report on the embedded sample
+	@$(BIN)/ecc-deploy quickstart
+
+test: $(INSTALLED) ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## Check the types
+	@$(BIN)/mypy
+
+wheel: $(INSTALLED) ## Build dist/*.whl
+	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel
+
+wheel-check: wheel ## Install the wheel, base dependencies only, into an empty environment and use it
+	@$(BIN)/python .ci/wheel_check.py dist/*.whl
+
+clean: ## Remove .venv and everything that was built
+	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these that is Python 3.11 or newer and can make a virtual environment.
+CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11
+FIND_PYTHON = for python in $(CANDIDATES); do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	python=; \
+done
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		$(FIND_PYTHON); \
+		if [ -z "$$python" ]; then \
+			echo "Error: no Python 3.11 or newer that can make a virtual environment was found." >&2; \
+			echo "On Debian and Ubuntu: apt install python3 python3-venv. Or name one: make PYTHON=/path/to/python3.12" >&2; \
+			exit 2; \
+		fi; \
+		echo "Making $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV) || exit 2; \
+	fi
+	@echo "Installing the pinned versions into $(VENV). The first time this downloads about 350 MB; where pip finds"
+	@echo "only the CUDA build of torch, about 3 GB (PIP_EXTRA_INDEX_URL can name PyTorch's index of CPU builds)."
+	@if ! PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check \
+			--progress-bar off -e '.[$(EXTRAS)]' >$(VENV)/install.log 2>&1; then \
+		tail -n 20 $(VENV)/install.log >&2; \
+		echo "Error: the installation failed; all of its output is in $(VENV)/install.log" >&2; \
+		exit 2; \
+	fi
+	@touch $@
+	@echo "Installed."

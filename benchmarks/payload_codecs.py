@@ -1,0 +1,186 @@
+"""Bytes and microseconds of every payload codec, on real images and on boundaries made from them.
+
+    python benchmarks/payload_codecs.py [--samples 300] [--json]
+
+Images: the val part of the Fashion-MNIST sample, 28x28 grey.
+
+Boundaries: those images through fixed random 3x3 convolutions with stride 2, each followed by ReLU, then a uniform
+quantizer whose top is the 99.9th percentile. The weights are random (He-normal, fixed seed), not trained: the maps
+have the zeros and the smoothness of ReLU maps, but a trained boundary may compress better or worse.
+
+Baselines, in the same run: `tobytes` (a copy of the tensor, one byte per code), zlib level 1, and zstd level 1 with
+its standard frame; the last two on the packed codes. Times are medians over the samples, one call each, in one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import groupby
+
+import numpy as np
+import zstandard
+from rich.console import Console
+from rich.table import Table
+
+from ecc_deploy.data import load
+from ecc_deploy.payload import TensorSpec, make_codec
+from ecc_deploy.payload.packing import pack, unpack
+
+DATASET = "fashion-mnist-sample"
+SHAPES = ((4, 7, 7), (16, 7, 7), (16, 14, 14))
+BITS = (8, 4, 2, 1)
+INTEGER_STAGES = ("", "+zstd", "+delta+zstd", "+zstd:11", "+zstd:15", "+zstd:19")
+FLOAT_CODECS = ("float32", "float32+zstd", "float16", "float16+zstd")
+IMAGE_CODECS = ("raw", "png", "webp-lossless", "jpeg:50", "jpeg:80", "jpeg:95", "webp:50", "webp:80", "webp:95")
+WARM_UP = 20
+
+Encode = Callable[[np.ndarray], bytes]
+Decode = Callable[[bytes], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One codec on one kind of tensor. ``max_error``: largest difference after decoding."""
+
+    tensor: str
+    codec: str
+    bytes_per_sample: float
+    encode_us_p50: float
+    decode_us_p50: float
+    max_error: float
+
+
+def relu_maps(images: np.ndarray, shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
+    """Random features of grey images ``[N, 28, 28, 1]``: float32 ``[N, *shape]``."""
+    rng = np.random.default_rng(seed)
+    maps = (images[:, None, :, :, 0].astype(np.float32) / 255 - 0.2860) / 0.3530
+    widths = [8] * (28 // shape[1] // 4) + [shape[0]]
+    for width in widths:
+        kernel = rng.normal(0, np.sqrt(2 / (9 * maps.shape[1])), (width, maps.shape[1], 3, 3)).astype(np.float32)
+        padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+        maps = np.maximum(np.einsum("nchwij,ocij->nohw", windows, kernel, optimize=True), 0)
+    return np.ascontiguousarray(maps, np.float32)
+
+
+def quantize(maps: np.ndarray, bits: int) -> np.ndarray:
+    """uint8 codes of ``bits``."""
+    top = 2**bits - 1
+    codes: np.ndarray = np.clip(np.rint(maps * (top / np.quantile(maps, 0.999))), 0, top).astype(np.uint8)
+    return codes
+
+
+def measure(tensor: str, name: str, encode: Encode, decode: Decode, arrays: np.ndarray) -> Row:
+    for array in arrays[:WARM_UP]:
+        decode(encode(array))
+    sizes, encode_ns, decode_ns, errors = [], [], [], []
+    for array in arrays:
+        start = time.perf_counter_ns()
+        payload = encode(array)
+        middle = time.perf_counter_ns()
+        decoded = decode(payload)
+        end = time.perf_counter_ns()
+        sizes.append(len(payload))
+        encode_ns.append(middle - start)
+        decode_ns.append(end - middle)
+        errors.append(np.abs(decoded.astype(np.float64) - array).max())
+    return Row(
+        tensor,
+        name,
+        float(np.mean(sizes)),
+        float(np.median(encode_ns)) / 1000,
+        float(np.median(decode_ns)) / 1000,
+        float(np.max(errors)),
+    )
+
+
+def baselines(arrays: np.ndarray, bits: int) -> list[tuple[str, Encode, Decode]]:
+    """What one would do without codecs of our own."""
+    shape, dtype, count = arrays.shape[1:], arrays.dtype, arrays[0].size
+    compressor, decompressor = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
+
+    def packed(array: np.ndarray) -> bytes:
+        return pack(array.view(np.uint32) if dtype == np.float32 else array, bits)
+
+    def unpacked(content: bytes) -> np.ndarray:
+        return unpack(content, bits, count).view(dtype).reshape(shape)
+
+    return [
+        ("baseline: tobytes (memcpy)", lambda a: a.tobytes(), lambda p: np.frombuffer(p, dtype).reshape(shape).copy()),
+        ("baseline: zlib-1", lambda a: zlib.compress(packed(a), 1), lambda p: unpacked(zlib.decompress(p))),
+        (
+            "baseline: zstd-1, framed",
+            lambda a: compressor.compress(packed(a)),
+            lambda p: unpacked(decompressor.decompress(p)),
+        ),
+    ]
+
+
+def rows_of(tensor: str, arrays: np.ndarray, bits: int, specs: list[str]) -> list[Row]:
+    info = TensorSpec(arrays.dtype.name, arrays.shape[1:])
+    codecs = [make_codec(spec, info) for spec in specs]
+    return [
+        *(measure(tensor, name, encode, decode, arrays) for name, encode, decode in baselines(arrays, bits)),
+        *(measure(tensor, codec.spec, codec.encode, codec.decode, arrays) for codec in codecs),
+    ]
+
+
+def run(samples: int) -> list[Row]:
+    images = load(DATASET).part("val").images[:samples]
+    rows = rows_of("image 28x28x1", images, 8, list(IMAGE_CODECS))
+    for shape in SHAPES:
+        maps = relu_maps(images, shape)
+        title = "x".join(map(str, shape))
+        for bits in BITS:
+            specs = [f"int{bits}{stages}" for stages in INTEGER_STAGES]
+            rows += rows_of(f"boundary {title}, {bits} bit", quantize(maps, bits), bits, specs)
+        rows += rows_of(f"boundary {title}, float", maps, 32, list(FLOAT_CODECS))
+    return rows
+
+
+def table(rows: list[Row]) -> Table:
+    """One table of one kind of tensor."""
+    view = Table(title=rows[0].tensor, title_justify="left", width=78)
+    view.add_column("codec", no_wrap=True, ratio=1)
+    for name in ("bytes", "encode µs", "decode µs", "max error"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        times = f"{row.encode_us_p50:.1f}", f"{row.decode_us_p50:.1f}"
+        view.add_row(row.codec, f"{row.bytes_per_sample:.1f}", *times, f"{row.max_error:.2g}")
+    return view
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Bytes and microseconds of every payload codec, on real images.")
+    parser.add_argument("--samples", type=int, default=300, help="images to encode, 1 to 1000 (default: 300)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args()
+    if not 1 <= arguments.samples <= 1000:
+        parser.error("--samples is 1 to 1000")
+    rows = run(arguments.samples)
+    environment = {
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "pillow", "zstandard")},
+    }
+    if arguments.json:
+        facts = {"dataset": f"{DATASET}, val", "samples": arguments.samples, "environment": environment}
+        print(json.dumps({**facts, "rows": [asdict(row) for row in rows]}, indent=1))
+    else:
+        console = Console()
+        for _, group in groupby(rows, key=lambda row: row.tensor):
+            console.print(table(list(group)))
+        console.print("Mean bytes per sample, median microseconds per call, largest difference after decoding.")
+        console.print(f"{arguments.samples} samples of {DATASET} (val); boundaries: see the head of this file.")
+        console.print(", ".join(f"{name} {value}" for name, value in environment.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""ecc-deploy: cut, compile, serve and measure edge-cloud model pairs.
+
+    import ecc_deploy as ecc
+
+    run = ecc.train(ecc.load_recipe("recipe.toml"), "runs/mine")
+    bundle = ecc.export_bundle(run.path, "bundles/mine", target="onnxruntime-cpu")
+    result = ecc.run_bench(bundle)
+    ecc.write_report([result], "report.html")
+
+Names are imported when they are first used, so this import costs nothing and needs no torch. A name whose toolchain
+is not installed raises :class:`~ecc_deploy.errors.BackendMissingError` with the command that installs it. What is
+not listed in ``__all__`` may change between versions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecc_deploy.backends.targets import Target as Target
+    from ecc_deploy.backends.targets import list_targets as list_targets
+    from ecc_deploy.backends.targets import load_target as load_target
+    from ecc_deploy.bench.run import bench as run_bench
+    from ecc_deploy.bench.schema import Bench as Bench
+    from ecc_deploy.bench.schema import load_bench as load_bench
+    from ecc_deploy.bench.schema import save_bench as save_bench
+    from ecc_deploy.bundle.store import Bundle as Bundle
+    from ecc_deploy.bundle.store import open_bundle as open_bundle
+    from ecc_deploy.doctor import Diagnosis as Diagnosis
+    from ecc_deploy.doctor import diagnose as diagnose
+    from ecc_deploy.errors import EccError as EccError
+    from ecc_deploy.evaluation.evaluate import Evaluation as Evaluation
+    from ecc_deploy.evaluation.evaluate import evaluate as evaluate
+    from ecc_deploy.export.exporter import export as export_bundle
+    from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
+    from ecc_deploy.quickstart import quickstart as run_quickstart
+    from ecc_deploy.report.html import write_report as write_report
+    from ecc_deploy.runtime.client import CloudClient as CloudClient
+    from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
+    from ecc_deploy.runtime.predict import Answer as Answer
+    from ecc_deploy.runtime.predict import predict as predict
+    from ecc_deploy.runtime.result import Prediction as Prediction
+    from ecc_deploy.serving.server import Server as Server
+    from ecc_deploy.serving.server import serve as serve
+    from ecc_deploy.training.loop import train as train
+    from ecc_deploy.training.recipe import Recipe as Recipe
+    from ecc_deploy.training.recipe import load_recipe as load_recipe
+    from ecc_deploy.training.run import Run as Run
+    from ecc_deploy.training.run import load_run as load_run
+
+    __version__: str
+
+_TRAIN, _EXPORT, _REPORT, _QUICKSTART = "train", "train,onnxruntime", "report", "train,onnxruntime,report"
+_NAMES: dict[str, tuple[str, str, str]] = {
+    "Answer": ("runtime.predict", "Answer", ""),
+    "Bench": ("bench.schema", "Bench", ""),
+    "Bundle": ("bundle.store", "Bundle", ""),
+    "CloudClient": ("runtime.client", "CloudClient", ""),
+    "Diagnosis": ("doctor", "Diagnosis", ""),
+    "EccError": ("errors", "EccError", ""),
+    "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
+    "Evaluation": ("evaluation.evaluate", "Evaluation", _TRAIN),
+    "Prediction": ("runtime.result", "Prediction", ""),
+    "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
+    "Recipe": ("training.recipe", "Recipe", ""),
+    "Run": ("training.run", "Run", _TRAIN),
+    "Server": ("serving.server", "Server", ""),
+    "Target": ("backends.targets", "Target", ""),
+    "diagnose": ("doctor", "diagnose", ""),
+    "evaluate": ("evaluation.evaluate", "evaluate", _TRAIN),
+    "export_bundle": ("export.exporter", "export", _EXPORT),
+    "list_targets": ("backends.targets", "list_targets", ""),
+    "load_bench": ("bench.schema", "load_bench", ""),
+    "load_recipe": ("training.recipe", "load_recipe", ""),
+    "load_run": ("training.run", "load_run", _TRAIN),
+    "load_target": ("backends.targets", "load_target", ""),
+    "open_bundle": ("bundle.store", "open_bundle", ""),
+    "predict": ("runtime.predict", "predict", ""),
+    "run_bench": ("bench.run", "bench", ""),
+    "run_quickstart": ("quickstart", "quickstart", _QUICKSTART),
+    "save_bench": ("bench.schema", "save_bench", ""),
+    "serve": ("serving.server", "serve", ""),
+    "train": ("training.loop", "train", _TRAIN),
+    "write_report": ("report.html", "write_report", _REPORT),
+}
+"""Public name: module, name in that module, extra that its imports need ("" where the base dependencies do)."""
+
+__all__ = [
+    "Answer",
+    "Bench",
+    "Bundle",
+    "CloudClient",
+    "Diagnosis",
+    "EccError",
+    "EdgeRuntime",
+    "Evaluation",
+    "Prediction",
+    "QuickstartResult",
+    "Recipe",
+    "Run",
+    "Server",
+    "Target",
+    "__version__",
+    "diagnose",
+    "evaluate",
+    "export_bundle",
+    "list_targets",
+    "load_bench",
+    "load_recipe",
+    "load_run",
+    "load_target",
+    "open_bundle",
+    "predict",
+    "run_bench",
+    "run_quickstart",
+    "save_bench",
+    "serve",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ecc-deploy")
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute, extra = _NAMES[name]
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if not extra or missing.split(".")[0] == __name__:
+            raise
+        from ecc_deploy.errors import BackendMissingError
+
+        raise BackendMissingError(
+            f"ecc_deploy.{name} needs {missing}, which is not installed", f"Run: pip install 'ecc-deploy[{extra}]'"
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,126 @@
+"""PyTorch modules as clean ONNX graphs, and the boundary of a half in the graph. Shared by backends that read ONNX."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+
+from ecc_deploy.backends.interface import HalfSource
+from ecc_deploy.bundle.manifest import Boundary
+from ecc_deploy.errors import EccError
+from ecc_deploy.zoo.backbone import evaluating
+
+OPSET = 20  # the newest that the TensorRT of JetPack 6 parses
+KEPT_METADATA = ("pkg.torch.onnx.name_scopes",)  # the module path, for messages; stack traces would hold file paths
+FLOAT_SUFFIX = "_float"
+
+
+def to_onnx(source: HalfSource) -> onnx.ModelProto:
+    """Export the half's module with a dynamic batch; the same module gives the same bytes on any machine.
+
+    An integer boundary is called ``<name>_float`` here; :func:`send_codes` and :func:`take_codes` put the codes in.
+    Raises :class:`EccError` where the module cannot be exported.
+    """
+    batch = torch.export.Dim("batch", min=1, max=64)
+    examples = tuple(torch.zeros(2, *info.shape) for info in source.inputs)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of every library that is not installed
+    try:
+        with warnings.catch_warnings(), evaluating(source.module):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                source.module,
+                examples,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[_float_name(source, info.name) for info in source.inputs],
+                output_names=[_float_name(source, info.name) for info in source.outputs],
+                dynamic_shapes=tuple({0: batch} for _ in examples),
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds
+        raise EccError(
+            f"the {source.side} half {source.key!r} cannot be exported to ONNX: {error}",
+            "torch.export must be able to trace the module: no data-dependent Python control flow.",
+        ) from error
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        kept = [p for p in node.metadata_props if p.key in KEPT_METADATA]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+        node.doc_string = ""
+    for holder in (model, model.graph, *model.graph.value_info, *model.graph.initializer, *model.functions):
+        del holder.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    return model
+
+
+def _float_name(source: HalfSource, name: str) -> str:
+    is_codes = source.boundary is not None and source.boundary.tensor.dtype != "float32"
+    return name + FLOAT_SUFFIX if is_codes and source.boundary and name == source.boundary.tensor.name else name
+
+
+def _constants(boundary: Boundary) -> list[onnx.TensorProto]:
+    assert boundary.scale is not None
+    kind = np.dtype(boundary.tensor.dtype)
+    return [
+        numpy_helper.from_array(np.asarray(boundary.scale, np.float32), "boundary_scale"),
+        numpy_helper.from_array(np.asarray(boundary.zero_point, kind), "boundary_zero_point"),
+    ]
+
+
+def _value(boundary: Boundary) -> onnx.ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(boundary.tensor.dtype))
+    return helper.make_tensor_value_info(boundary.tensor.name, kind, ["batch", *boundary.tensor.shape])
+
+
+def send_codes(model: onnx.ModelProto, boundary: Boundary) -> None:
+    """Make an edge half give codes: quantize its float boundary once, clipped to the boundary's bits, in place.
+
+    Where static quantization has already put ``QuantizeLinear → DequantizeLinear`` on the boundary (with the
+    boundary's own scale), that QuantizeLinear is the one, and the DequantizeLinear goes.
+    """
+    name = boundary.tensor.name
+    graph = model.graph
+    position = next(i for i, value in enumerate(graph.output) if value.name == name + FLOAT_SUFFIX)
+    graph.output[position].CopyFrom(_value(boundary))
+    last = next(node for node in graph.node if name + FLOAT_SUFFIX in node.output)
+    if last.op_type == "DequantizeLinear":
+        codes = last.input[0]
+        graph.node.remove(last)
+    else:
+        codes = name + "_codes"
+        graph.initializer.extend(_constants(boundary))
+        inputs = [name + FLOAT_SUFFIX, "boundary_scale", "boundary_zero_point"]
+        graph.node.append(helper.make_node("QuantizeLinear", inputs, [codes]))
+    # QuantizeLinear saturates at 8 bits by itself; fewer bits need a clip of the codes.
+    top = np.asarray(2**boundary.bits - 1, np.uint8)
+    graph.initializer.append(numpy_helper.from_array(top, "boundary_top"))
+    graph.node.append(helper.make_node("Clip", [codes, "", "boundary_top"], [name]))
+
+
+def take_codes(model: onnx.ModelProto, boundary: Boundary) -> None:
+    """Make a cloud half take codes and dequantize them, in place; the counterpart of :func:`send_codes`."""
+    name = boundary.tensor.name
+    graph = model.graph
+    position = next(i for i, value in enumerate(graph.input) if value.name == name + FLOAT_SUFFIX)
+    graph.input[position].CopyFrom(_value(boundary))
+    readers = [node for node in graph.node if name + FLOAT_SUFFIX in node.input]
+    quantizers = [node for node in readers if node.op_type == "QuantizeLinear"]
+    for quantizer in quantizers:
+        for node in graph.node:
+            for i, source in enumerate(node.input):
+                if source == quantizer.output[0]:
+                    node.input[i] = name
+        graph.node.remove(quantizer)
+    if len(quantizers) < len(readers):
+        graph.initializer.extend(_constants(boundary))
+        inputs = [name, "boundary_scale", "boundary_zero_point"]
+        graph.node.insert(0, helper.make_node("DequantizeLinear", inputs, [name + FLOAT_SUFFIX]))

@@ -1,0 +1,115 @@
+"""Opening arms: a server where none was given, proof that it is the right one, and a connection for each arm."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from ecc_deploy.bench import wirebytes
+from ecc_deploy.bench.arms import ArmSpec
+from ecc_deploy.bench.endpoint import resolve
+from ecc_deploy.bench.loop import OpenArm
+from ecc_deploy.bench.server_process import ServerProcess
+from ecc_deploy.bench.wirebytes import ServerSockets, WireCounter
+from ecc_deploy.bundle import Bundle
+from ecc_deploy.errors import ServerError
+from ecc_deploy.progress import Progress
+from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.engine import EdgeRuntime
+from ecc_deploy.runtime.selftest import check_cloud
+
+
+class Opener:
+    """A context manager: what it opened is closed on exit, a server that it started ended.
+
+    ``cloud``: ``host:port`` of a running server; ``None``: one is started for the first arm that needs it.
+    """
+
+    def __init__(
+        self, bundle: Bundle, cloud: str | None, *, threads: int, deadline_ms: float, progress: Progress
+    ) -> None:
+        self._bundle = bundle
+        self._url = cloud
+        self._threads = threads
+        self._deadline_ms = deadline_ms
+        self._progress = progress
+        self._stack = ExitStack()
+        self._server: ServerProcess | None = None
+        self._sockets: ServerSockets | None = None
+        self._link: str | None = None
+        self.server_names: set[str] = set()
+        """Texts that name the server: host and addresses."""
+        self.notes: list[str] = []
+        """Of the self-test against the server."""
+
+    def open(self, spec: ArmSpec) -> OpenArm:
+        """Open one arm. Raises :class:`ServerError` where the server is not there or serves something else."""
+        client, wire = self._connect() if spec.needs_cloud else (None, None)
+        runtime = EdgeRuntime(
+            self._bundle,
+            spec.deployment,
+            cloud=client,
+            codec=spec.codec,
+            threads=self._threads,
+            deadline_ms=self._deadline_ms,
+        )
+        return OpenArm(spec, self._stack.enter_context(runtime), wire)
+
+    def server_report(self) -> str | None:
+        """How the server that was started has ended; ``None`` while it runs, or where none was started."""
+        return self._server.exit_report() if self._server else None
+
+    def conditions(self) -> dict[str, Any]:
+        """For the settings: where the server ran, its threads, and what link led to it."""
+        if self._server is not None:
+            where = "another process on this machine, started and ended by the benchmark"
+        elif self._link is not None:
+            where = "was running at the address given; its threads are not known"
+        else:
+            where = "none: no arm needs one"
+        return {"server": where, "threads_cloud": self._threads if self._server else None, "link": self._link}
+
+    def _connect(self) -> tuple[CloudClient, WireCounter | None]:
+        url = self._url or self._start_server()
+        if self._link is None:
+            self._prove(url)
+        if self._sockets is not None:
+            self._sockets.pass_over()
+        client = self._stack.enter_context(CloudClient(url, self._bundle.manifest))
+        client.connect()
+        if self._sockets is None:
+            return client, None
+        wire = WireCounter(self._sockets)
+        wire.follow()
+        return client, wire
+
+    def _start_server(self) -> str:
+        self._progress("Server", 0, 1, "starting")
+        self._server = self._stack.enter_context(ServerProcess(self._bundle.path, threads=self._threads))
+        self._url = self._server.url
+        self._progress("Server", 1, 1, "ready")
+        return self._url
+
+    def _prove(self, url: str) -> None:
+        """The golden samples, before anything counts."""
+        endpoint = resolve(url)
+        try:
+            with CloudClient(url, self._bundle.manifest) as client:
+                client.connect()
+                self.notes += check_cloud(self._bundle, client)
+        except ServerError as error:
+            if self._server is not None and (words := self._server.last_words()):
+                raise ServerError(error.message, f"The server wrote:\n{words}") from error
+            raise
+        self._link, self.server_names = endpoint.link, endpoint.names
+        if wirebytes.why_not() is None:
+            self._sockets = self._stack.enter_context(ServerSockets(endpoint.addresses))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()

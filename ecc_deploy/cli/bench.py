@@ -1,0 +1,68 @@
+"""``ecc-deploy bench``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli.progress import shown_progress
+
+
+def bench(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to measure.")],
+    cloud: Annotated[
+        str | None,
+        typer.Option("--cloud", metavar="HOST:PORT", help="Running server. Default: one is started on this machine."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="How many samples of the test part. Default: all.")
+    ] = None,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option("--arch", metavar="NAME", help="Measure only this: dynamic, cloud-only/webp:80, ... Repeatable."),
+    ] = None,
+    image_codec: Annotated[
+        list[str] | None,
+        typer.Option("--image-codec", metavar="CODEC", help="Codec of cloud-only: png, webp:80, ... Repeatable."),
+    ] = None,
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Samples per arm that do not count.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Choice and order of the samples.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of one inference.")] = 1,
+    deadline_ms: Annotated[
+        float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
+    ] = 1000.0,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the results.")] = Path("bench.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
+) -> None:
+    """Measure accuracy, latency and bytes of a bundle.
+
+    Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
+    """
+    checks.output_file(out)
+    import ecc_deploy as ecc
+
+    with shown_progress() as progress:
+        result = ecc.run_bench(
+            ecc.open_bundle(bundle),
+            cloud=cloud,
+            samples=samples,
+            arms=arch or None,
+            image_codecs=image_codec or None,
+            warmup=warmup,
+            seed=seed,
+            threads=threads,
+            deadline_ms=deadline_ms,
+            progress=progress,
+        )
+    ecc.save_bench(result, out)
+    for warning in result.warnings:
+        terminal.note(f"Note: {warning}")
+    if as_json:
+        terminal.show_json(result.model_dump(mode="json"))
+        return
+    from ecc_deploy.report.tables import comparison_table
+
+    terminal.show(comparison_table(result), f"Results: {out}. Next: ecc-deploy report {out} --out report.html")

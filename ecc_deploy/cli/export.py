@@ -1,0 +1,126 @@
+"""``ecc-deploy export``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli.progress import shown_progress
+from ecc_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ecc_deploy.bundle import Bundle
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME.")],
+    out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Bundle to write; an older one is replaced.")],
+    target: Annotated[
+        str, typer.Option("--target", help="Device of the edge half: name or path of a target.")
+    ] = "onnxruntime-cpu",
+    cloud_target: Annotated[
+        str, typer.Option("--cloud", help="Device of the cloud half: name or path of a target.")
+    ] = "onnxruntime-cpu",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Of both halves: int8 or fp32. Default: the target's.")
+    ] = None,
+    cloud_precision: Annotated[
+        str | None, typer.Option("--cloud-precision", help="Of the cloud half, where it is another. Default: as above.")
+    ] = None,
+    calibration: Annotated[
+        str, typer.Option("--calibration", help="How int8 ranges are found: name or path of a calibration recipe.")
+    ] = "minmax",
+    gate: Annotated[
+        str, typer.Option("--gate", help="Score of the gates: max-softmax, entropy or margin.")
+    ] = "max-softmax",
+    offload_rate: Annotated[
+        float | None,
+        typer.Option("--offload-rate", min=0, max=1, help="Share of samples that the gates send. Default: 0.3."),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            "--min-accuracy", min=0, max=1, help="Instead of a rate: accuracy to reach, with the fewest samples sent."
+        ),
+    ] = None,
+    codec: Annotated[
+        str, typer.Option("--codec", help="Codec of the boundary, such as int4+zstd; auto: the smallest payload.")
+    ] = "auto",
+    image_codec: Annotated[
+        str, typer.Option("--image-codec", help="Codec of inputs that are sent, such as png; auto: smallest lossless.")
+    ] = "auto",
+    max_drop: Annotated[
+        float, typer.Option("--max-drop", min=0, max=100, help="Percentage points that compiling may cost.")
+    ] = 1.0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of a table.")] = False,
+) -> None:
+    """Cut, quantize and compile a run into a bundle.
+
+    What that costs in accuracy is measured on the val part of the data; above --max-drop nothing is written.
+    """
+    if offload_rate is not None and min_accuracy is not None:
+        raise UsageError("--offload-rate and --min-accuracy exclude each other", "Give one of them, or none.")
+    checks.output_folder(out)
+    import ecc_deploy as ecc
+
+    with shown_progress() as progress:
+        bundle = ecc.export_bundle(
+            run,
+            out,
+            target=target,
+            cloud_target=cloud_target,
+            precision=precision or ecc.load_target(target).default_precision,
+            cloud_precision=cloud_precision,
+            calibration=calibration,
+            gate=gate,
+            offload_rate=offload_rate,
+            min_accuracy=min_accuracy,
+            codec=codec,
+            image_codec=image_codec,
+            max_drop=max_drop,
+            threads=threads,
+            progress=progress,
+        )
+    if as_json:
+        facts = bundle.manifest.model_dump(mode="json")
+        terminal.show_json({"path": str(bundle.path), "pair_id": bundle.manifest.pair_id, "manifest": facts})
+    else:
+        terminal.show(_table(bundle), f"Next: ecc-deploy bench {out}")
+
+
+def _table(bundle: Bundle) -> Table:
+    from rich.table import Table
+
+    from ecc_deploy.report import formats
+
+    manifest = bundle.manifest
+    guards = [d.guard for d in manifest.deployments.values() if d.guard is not None]
+    judged = f"accuracy on {guards[0].data}, {guards[0].samples:,} samples" if guards else "no accuracy measured"
+    table = Table(
+        title=f"{bundle.path}: {manifest.name}, pair {manifest.pair_id[:12]}, {judged}",
+        title_justify="left",
+    )
+    for heading in ("Deployment", "Halves", "Codec", "Gate"):
+        table.add_column(heading)
+    for heading in ("Float", "Compiled", "Drop, points"):
+        table.add_column(heading, justify="right")
+    for name, item in manifest.deployments.items():
+        halves = [f"{key} ({manifest.halves[key].precision})" for key in (item.edge, item.cloud) if key]
+        gate = f"{item.gate.score} ≥ {item.gate.threshold:.4f}, ρ {item.gate.offload_rate:.2f}" if item.gate else "—"
+        guard = item.guard
+        table.add_row(
+            name,
+            " → ".join(halves),
+            item.codec or "—",
+            gate,
+            formats.percent(guard.float_accuracy if guard else None),
+            formats.percent(guard.compiled_accuracy if guard else None),
+            formats.fixed(guard.drop_points if guard else None, 2),
+        )
+    return table

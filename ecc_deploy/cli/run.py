@@ -1,0 +1,84 @@
+"""``ecc-deploy run``"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecc_deploy.cli import terminal
+from ecc_deploy.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ecc_deploy.runtime.predict import Answer
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to run.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Images, or .npy arrays of uint8 images.")],
+    deployment: Annotated[
+        str, typer.Option("--deployment", help="Deployment of the bundle: dynamic, edge-only, ...")
+    ] = "dynamic",
+    cloud: Annotated[
+        str | None, typer.Option("--cloud", metavar="HOST:PORT", help="Server of this bundle's cloud halves.")
+    ] = None,
+    resize: Annotated[bool, typer.Option("--resize", help="Scale images of another size.")] = False,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of one inference.")] = 1,
+    deadline_ms: Annotated[
+        float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
+    ] = 1000.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Answer images: what each shows, who answered, and why.
+
+    Where the cloud does not answer in time, or refuses, the edge does, and the reason says so.
+    """
+    import ecc_deploy as ecc
+
+    with shown_progress() as progress:
+        answers = ecc.predict(
+            ecc.open_bundle(bundle),
+            files,
+            deployment=deployment,
+            cloud=cloud,
+            resize=resize,
+            threads=threads,
+            deadline_ms=deadline_ms,
+            progress=progress,
+        )
+    if as_json:
+        terminal.show_json([answer.to_json() for answer in answers])
+    else:
+        terminal.show(_table(answers))
+    fallbacks = Counter(a.prediction.detail for a in answers if a.prediction.reason.is_fallback)
+    for detail, count in fallbacks.items():
+        terminal.note(f"Note: {count} of {len(answers)} answered by the edge instead of the cloud: {detail}")
+
+
+def _table(answers: list[Answer]) -> Table:
+    from rich.table import Table
+
+    from ecc_deploy.report import formats
+
+    table = Table("Input", "Label", title="Confidence is that of whoever answered.", title_justify="left")
+    table.add_column("Confidence", justify="right")
+    table.add_column("Route")
+    table.add_column("Reason")
+    table.add_column("Sent, B", justify="right")
+    table.add_column("ms", justify="right")
+    for answer in answers:
+        item = answer.prediction
+        table.add_row(
+            answer.source,
+            answer.label,
+            formats.percent(answer.confidence),
+            item.route.value,
+            item.reason.value,
+            formats.fixed(item.payload_bytes, 0),
+            formats.fixed(item.timings.total, 2),
+        )
+    return table

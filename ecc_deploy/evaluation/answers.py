@@ -1,0 +1,35 @@
+"""The answers of a system on a set of samples, whoever computed them; and those of the float system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ecc_deploy.systems.system import EdgeCloudSystem
+from ecc_deploy.training.loop import path_logits
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits ``[N, classes]`` of every way to answer; gates are applied later, on ``edge`` and ``gate_edge``."""
+
+    edge: np.ndarray
+    """Of the edge model, as edge-only and ECC-I run it."""
+    gate_edge: np.ndarray
+    """Of the edge head, as ECC-D runs it beside the encoder."""
+    cloud: np.ndarray
+    """Of the whole cloud model, on the input as the image codec delivers it."""
+    adapted: np.ndarray
+    """Of the cloud tail, on the boundary as the codec delivers it."""
+
+
+def float_answers(system: EdgeCloudSystem, images: np.ndarray) -> Answers:
+    """Answers of the float system; ``images``: normalised float32 ``[N, C, H, W]``.
+
+    The bottleneck's quantizer is part of the system as it was trained, so it acts here too.
+    """
+    paths = path_logits(system, torch.from_numpy(images), ("edge", "cloud", "adapted"))
+    edge, cloud, adapted = (paths[path].numpy() for path in ("edge", "cloud", "adapted"))
+    return Answers(edge, edge, cloud, adapted)

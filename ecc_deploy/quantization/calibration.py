@@ -1,0 +1,67 @@
+"""Calibration recipes: which samples, and how integer ranges are found from them. Data, in ``calibration/*.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ecc_deploy import resources
+from ecc_deploy.data import Dataset, Samples
+from ecc_deploy.errors import DataError, RecipeError
+
+
+class CalibrationRecipe(BaseModel):
+    """``method``: how the range of an activation is found from what was seen of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    method: Literal["minmax", "percentile", "entropy"] = "minmax"
+    samples: Annotated[int, Field(gt=0, le=100_000)] = 256
+    part: Literal["train"] = "train"
+    """Never val or test: those judge the result."""
+    seed: int = 0
+
+
+def load_calibration(name: str | Path) -> CalibrationRecipe:
+    """Load a recipe by name, from ``calibration/``, or by path. Raises :class:`RecipeError`."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = resources.folder("calibration") / f"{name}.toml"
+    try:
+        return CalibrationRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in resources.folder("calibration").glob("*.toml")))
+        raise RecipeError(
+            f"the calibration recipe {path} cannot be read: {error}", f"Shipped recipes: {known}."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecipeError(f"{path} is not a calibration recipe: {where}: {first['msg']}") from error
+
+
+def draw(recipe: CalibrationRecipe, dataset: Dataset) -> Samples:
+    """The recipe's samples: a seeded draw without repetition. Raises :class:`DataError` for degenerate ones."""
+    part = dataset.part(recipe.part)
+    if len(part) < recipe.samples:
+        raise DataError(
+            f"the calibration recipe {recipe.name!r} wants {recipe.samples} samples; "
+            f"the {recipe.part} part of {dataset.name} has {len(part)}"
+        )
+    chosen = np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]
+    samples = Samples(part.images[chosen], part.labels[chosen])
+    flat = samples.images.reshape(len(samples), -1)
+    constant = int((flat.min(axis=1) == flat.max(axis=1)).sum())
+    if constant > len(samples) // 2:
+        raise DataError(
+            f"{constant} of {len(samples)} calibration images of {dataset.name} are of one single colour",
+            "Ranges found on them would clip real images; check how the dataset is read.",
+        )
+    return samples

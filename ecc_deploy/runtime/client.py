@@ -1,0 +1,203 @@
+"""The edge's connection to a cloud server: one remote call per offloaded sample, bounded in time and in size."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2
+
+from ecc_deploy import wire
+from ecc_deploy.bundle import Manifest
+from ecc_deploy.closing import Closing
+from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.runtime.result import Reason
+
+_URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):([0-9]{1,5})")
+
+_REASONS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE,
+    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,  # the server went while it worked, or this client was closed
+}
+
+_ANSWER_BYTES = 16 * 1024
+"""Room for everything in an answer but the logits."""
+
+
+@dataclass(frozen=True)
+class CloudAnswer:
+    """What the cloud said about one sample. ``logits``: float32 ``[classes]``; times in milliseconds.
+
+    ``round_trip_ms`` is measured here, around the call; the others are the server's word, cut to the round trip:
+    ``server_ms`` is its whole handler, of which ``queue_ms``, ``decode_ms`` and ``compute_ms`` are parts.
+    """
+
+    logits: np.ndarray
+    round_trip_ms: float
+    server_ms: float
+    queue_ms: float
+    decode_ms: float
+    compute_ms: float
+
+
+class CloudError(Exception):
+    """The cloud gave no answer: ``reason`` is DEADLINE, UNAVAILABLE or REFUSED; ``detail`` says what happened."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class CloudClient(Closing):
+    """A client of the server at ``url`` (``host:port``) for one bundle. A context manager; safe to call from threads.
+
+    It has a gRPC connection of its own, made at the first call, and made again by itself when the server comes back:
+    0.1 to 1 second after a failure. While there is no connection, calls fail at once. Nothing is sent twice.
+
+    Raises :class:`UsageError` for a ``url`` that is not ``host:port``.
+    """
+
+    def __init__(self, url: str, manifest: Manifest) -> None:
+        match = _URL.fullmatch(url)
+        if match is None or not 1 <= int(match[1]) <= 65535:
+            raise UsageError(f"{url!r} is not the address of a server", "Give host:port, for example 127.0.0.1:8001.")
+        self.url = url
+        self.pair_id = manifest.pair_id
+        self._halves = sorted({d.cloud for d in manifest.deployments.values() if d.cloud is not None})
+        self._classes = len(manifest.classes)
+        self._templates: dict[tuple[str, str], Any] = {}
+        self._channel = grpc.insecure_channel(
+            url,
+            options=[
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.enable_retries", 0),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 1000),  # also how long one attempt to connect may take
+                ("grpc.max_reconnect_backoff_ms", 1000),
+                ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
+            ],
+        )
+        self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
+        self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
+
+    def _method(self, name: str, request: Any, response: Any) -> Any:
+        return self._channel.unary_unary(
+            f"/{wire.SERVICE}/{name}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=response.FromString,
+        )
+
+    def connect(self, timeout_s: float = 5.0) -> None:
+        """Wait until the server answers, and make sure that it serves every cloud half of this very bundle.
+
+        Raises :class:`ServerError` where it does not answer in ``timeout_s`` seconds or serves something else.
+        """
+        end = time.monotonic() + timeout_s
+        for half in self._halves:
+            # By pair_id first: it is exact on a server of several bundles, and unknown to any other server.
+            found = self._served(f"{self.pair_id}/{half}", end, timeout_s)
+            if found is None:
+                found = self._served(half, end, timeout_s)
+            if found is None:
+                raise ServerError(
+                    f"the server at {self.url} does not serve {half!r}",
+                    "Start it with this bundle: ecc-deploy serve BUNDLE",
+                )
+            if found != self.pair_id:
+                raise ServerError(
+                    f"the server at {self.url} serves the cloud half of another bundle: its {half!r} belongs to the "
+                    f"pair {ascii(found[:64]) if found else 'of nobody'}, this bundle is {self.pair_id}",
+                    "Start it with this bundle, or use the bundle that it serves.",
+                )
+
+    def _served(self, name: str, end: float, timeout_s: float) -> str | None:
+        """The pair_id of the model ``name``, ``""`` where it has none; None where there is no such model."""
+        request = service_pb2.ModelConfigRequest(name=name, version=wire.MODEL_VERSION)
+        try:
+            answer = self._config(request, timeout=max(end - time.monotonic(), 0.001), wait_for_ready=True)
+        except grpc.RpcError as error:
+            code, detail = error.code(), error.details()
+            if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+                return None
+            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise ServerError(
+                    f"no server answers at {self.url} within {timeout_s:g} s",
+                    "Start one with `ecc-deploy serve BUNDLE`, or check host, port and firewall.",
+                ) from error
+            raise ServerError(
+                f"what answers at {self.url} is not a server of this protocol: {code.name}: {detail}",
+                "Start one with `ecc-deploy serve BUNDLE`.",
+            ) from error
+        except ValueError as error:  # grpc's word for a closed channel
+            raise ServerError(f"the client of {self.url} was closed", "Make a new CloudClient.") from error
+        pair_id: str = answer.config.parameters[wire.PAIR_ID].string_value
+        return pair_id
+
+    def infer(self, half: str, payload: bytes, codec: str, deadline_s: float) -> CloudAnswer:
+        """Let the cloud half ``half`` answer one sample, encoded by ``codec``, within ``deadline_s`` seconds.
+
+        Raises :class:`CloudError`; nothing else, whatever the server does.
+        """
+        start = time.perf_counter_ns()
+        if deadline_s <= 0:
+            raise CloudError(Reason.DEADLINE, "the deadline passed before the sample was sent")
+        request = service_pb2.ModelInferRequest()
+        request.CopyFrom(self._template(half, codec))
+        request.raw_input_contents.append(wire.pack_bytes([payload]))
+        try:
+            answer = self._infer(request, timeout=deadline_s)
+        except grpc.RpcError as error:
+            code, detail = error.code(), error.details()
+            raise CloudError(_REASONS.get(code, Reason.REFUSED), f"{code.name}: {detail}") from error
+        except ValueError as error:  # grpc's word for a closed channel
+            raise CloudError(Reason.UNAVAILABLE, "the client was closed") from error
+        return self._checked(answer, (time.perf_counter_ns() - start) / 1e6)
+
+    def _template(self, half: str, codec: str) -> Any:
+        template = self._templates.get((half, codec))
+        if template is None:
+            template = service_pb2.ModelInferRequest(model_name=half, model_version=wire.MODEL_VERSION)
+            template.parameters[wire.CODEC].string_param = codec
+            template.parameters[wire.PAIR_ID].string_param = self.pair_id
+            template.inputs.add(name=wire.PAYLOAD, datatype="BYTES", shape=[1])
+            self._templates[half, codec] = template
+        return template
+
+    def _checked(self, answer: Any, round_trip_ms: float) -> CloudAnswer:
+        shape = [1, self._classes]
+        if len(answer.outputs) != 1 or len(answer.raw_output_contents) != 1:
+            raise CloudError(Reason.REFUSED, "malformed answer: not one output with raw contents")
+        output, raw = answer.outputs[0], answer.raw_output_contents[0]
+        if output.name != wire.LOGITS or output.datatype != "FP32" or list(output.shape) != shape:
+            raise CloudError(
+                Reason.REFUSED,
+                f"malformed answer: {output.name[:64]!a} {output.datatype[:64]!a} {list(output.shape)[:8]}, "
+                f"not logits FP32 {shape}",
+            )
+        if len(raw) != 4 * self._classes:
+            raise CloudError(Reason.REFUSED, f"malformed answer: {len(raw)} bytes of logits, not {4 * self._classes}")
+        logits = np.frombuffer(raw, "<f4").astype(np.float32)
+        # An answer of NaN would still have a highest entry, and pass for a prediction.
+        if not np.isfinite(logits).all():
+            raise CloudError(Reason.REFUSED, "malformed answer: the logits are not finite")
+        given = answer.parameters
+
+        def ms(name: str, most: float) -> float:
+            return min(max(given[name].int64_param / 1e6, 0.0), most) if name in given else 0.0
+
+        server = ms(wire.SERVER_NS, round_trip_ms)
+        queue = ms(wire.QUEUE_NS, server)
+        decode = ms(wire.DECODE_NS, server - queue)
+        compute = ms(wire.COMPUTE_NS, server - queue - decode)
+        return CloudAnswer(logits, round_trip_ms, server, queue, decode, compute)
+
+    def close(self) -> None:
+        """Close the connection; calls under way end as unavailable. May be called twice."""
+        self._channel.close()

@@ -1,0 +1,183 @@
+"""The remote procedures of KServe v2 that an edge needs: health, metadata, configuration, inference."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from ecc_deploy import wire
+from ecc_deploy.serving.catalog import Catalog
+from ecc_deploy.serving.model import CloudModel
+from ecc_deploy.serving.refusal import RefusalError
+from ecc_deploy.serving.request import Request, read_request
+from ecc_deploy.serving.slots import QueueFullError, Slots
+
+log = logging.getLogger("ecc_deploy.serving")
+
+_CONFIG_TYPES = {
+    "uint8": model_config_pb2.TYPE_UINT8,
+    "int8": model_config_pb2.TYPE_INT8,
+    "float32": model_config_pb2.TYPE_FP32,
+}
+
+
+class Service:
+    """Answers for the models of ``catalog``; ``slots`` bounds how many engines run and how many requests wait.
+
+    Everything else of the protocol is UNIMPLEMENTED, as gRPC says it.
+    """
+
+    def __init__(self, catalog: Catalog, slots: Slots) -> None:
+        self._catalog = catalog
+        self._slots = slots
+        self._failures = itertools.count(1)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a gRPC server is given."""
+        methods = {
+            "ServerLive": (self._live, service_pb2.ServerLiveRequest),
+            "ServerReady": (self._ready, service_pb2.ServerReadyRequest),
+            "ModelReady": (self._model_ready, service_pb2.ModelReadyRequest),
+            "ServerMetadata": (self._metadata, service_pb2.ServerMetadataRequest),
+            "ModelMetadata": (self._model_metadata, service_pb2.ModelMetadataRequest),
+            "ModelConfig": (self._model_config, service_pb2.ModelConfigRequest),
+        }
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._guarded(method), request.FromString, lambda answer: answer.SerializeToString()
+            )
+            for name, (method, request) in methods.items()
+        }
+        # The request of an inference stays bytes: it is parsed within the time that the server reports.
+        handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
+            self._guarded(self._infer), None, service_pb2.ModelInferResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(wire.SERVICE, handlers)
+
+    def _guarded(self, method: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
+        """Turn what ``method`` raises into a status; what the caller did not cause is logged and not told."""
+
+        def call(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                return method(request, context)
+            except RefusalError as refusal:
+                code, message = refusal.code, refusal.message
+            except Exception:
+                number = next(self._failures)
+                log.exception("failure %d of a request", number)
+                code = grpc.StatusCode.INTERNAL
+                message = f"the server failed; its log says why, under failure {number}"
+            return context.abort(code, message)
+
+        return call
+
+    def _infer(self, message: bytes, context: grpc.ServicerContext) -> Any:
+        start = time.perf_counter_ns()
+        request = read_request(message, self._catalog)
+        codec = request.model.codec(request.codec)
+        arrived = time.perf_counter_ns()
+        self._wait_for_slot(context)
+        try:
+            # Whoever asked may have gone while the request waited; then nobody wants the answer.
+            if not context.is_active():
+                raise RefusalError(grpc.StatusCode.CANCELLED, "the caller went while the request waited")
+            started = time.perf_counter_ns()
+            samples = request.model.decode(request.payloads, codec) if request.direct is None else request.direct
+            inputs = request.model.prepare(samples)
+            decoded = time.perf_counter_ns()
+            logits = request.model.run(inputs)
+            computed = time.perf_counter_ns()
+        finally:
+            self._slots.release()
+        answer = _answer(request, logits)
+        parameters = answer.parameters
+        parameters[wire.QUEUE_NS].int64_param = started - arrived
+        parameters[wire.DECODE_NS].int64_param = decoded - started
+        parameters[wire.COMPUTE_NS].int64_param = computed - decoded
+        parameters[wire.SERVER_NS].int64_param = time.perf_counter_ns() - start
+        return answer
+
+    def _wait_for_slot(self, context: grpc.ServicerContext) -> None:
+        try:
+            in_time = self._slots.acquire(context.time_remaining())
+        except QueueFullError:
+            raise RefusalError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "the server is busy and its queue is full; try later"
+            ) from None
+        if not in_time:
+            raise RefusalError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited")
+
+    def _live(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ServerLiveResponse(live=True)
+
+    def _ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    def _model_ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            self._catalog.find(request.name, request.version)
+        except RefusalError:
+            return service_pb2.ModelReadyResponse(ready=False)
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    def _metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ServerMetadataResponse(
+            name="ecc-deploy", version=version("ecc-deploy"), extensions=["model_configuration"]
+        )
+
+    def _model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        model = self._catalog.find(request.name, request.version)
+        answer = service_pb2.ModelMetadataResponse(
+            name=request.name, versions=[wire.MODEL_VERSION], platform=model.half.backend
+        )
+        answer.inputs.add(name=wire.PAYLOAD, datatype="BYTES", shape=[-1])
+        answer.outputs.add(name=wire.LOGITS, datatype="FP32", shape=[-1, model.classes])
+        return answer
+
+    def _model_config(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ModelConfigResponse(config=_config(self._catalog.find(request.name, request.version)))
+
+
+def _answer(request: Request, logits: np.ndarray) -> Any:
+    expected = (request.batch, request.model.classes)
+    if logits.shape != expected or logits.dtype != np.float32:
+        raise RuntimeError(f"{request.model.key} gave {logits.dtype} {logits.shape}, not float32 {expected}")
+    answer = service_pb2.ModelInferResponse(
+        model_name=request.name,
+        model_version=wire.MODEL_VERSION,
+        id=request.id,
+        raw_output_contents=[logits.astype("<f4", copy=False).tobytes()],
+    )
+    answer.outputs.add(name=wire.LOGITS, datatype="FP32", shape=expected)
+    return answer
+
+
+def _config(model: CloudModel) -> Any:
+    """The configuration; ``dims`` include the batch (``max_batch_size`` 0 says so), parameters say the rest."""
+    config = model_config_pb2.ModelConfig(name=model.key, platform=model.half.backend, backend=model.half.backend)
+    config.input.add(name=wire.PAYLOAD, data_type=model_config_pb2.TYPE_STRING, dims=[-1], optional=True)
+    config.input.add(
+        name=model.direct_input,
+        data_type=_CONFIG_TYPES[model.sent.dtype],
+        dims=[-1, *model.sent.shape],
+        optional=True,
+    )
+    config.output.add(name=wire.LOGITS, data_type=model_config_pb2.TYPE_FP32, dims=[-1, model.classes])
+    facts = {
+        wire.PAIR_ID: model.pair_id,
+        "bundle": model.bundle.manifest.name,
+        "max_batch": str(model.max_batch),
+        wire.CODEC: model.default_codec,
+        **{f"{wire.CODEC}.{deployment}": spec for deployment, spec in model.codecs.items()},
+    }
+    for name, value in facts.items():
+        config.parameters[name].string_value = value
+    return config

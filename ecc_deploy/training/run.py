@@ -1,0 +1,118 @@
+"""The run directory: what training leaves behind and everything later reads.
+
+``system.toml``         the recipe, from which the system's structure is rebuilt
+``system.safetensors``  the weights of the parts that hold trained weights
+``metrics.json``        what was measured while training
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ecc_deploy import data, resources, zoo
+from ecc_deploy.errors import RunError
+from ecc_deploy.systems.adapter import Adapter
+from ecc_deploy.systems.system import EdgeCloudSystem, Split
+from ecc_deploy.training.recipe import Recipe, load_recipe
+
+PARTS = ("edge", "cloud", "adapter", "tail")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A loaded run: ``parts`` names those of ``system`` that hold trained weights."""
+
+    recipe: Recipe
+    system: EdgeCloudSystem
+    parts: frozenset[str]
+    metrics: dict
+    path: Path
+
+
+def build_system(recipe: Recipe) -> EdgeCloudSystem:
+    """Build the system that a recipe describes, with fresh weights. Raises :class:`RecipeError`."""
+    facts = data.load(recipe.data.name, recipe.data.folder)
+    height, width, channels = facts.image_shape
+    shape, classes = (channels, height, width), len(facts.classes)
+    edge = zoo.build(recipe.edge.model, input_shape=shape, classes=classes, **recipe.edge.arguments)
+    cloud = zoo.build(recipe.cloud.model, input_shape=shape, classes=classes, **recipe.cloud.arguments)
+    split = Split(recipe.split.edge_after, recipe.split.cloud_from)
+    adapter = Adapter(
+        edge.feature_shape(split.edge_after),
+        cloud.entry_shape(split.cloud_from),
+        **recipe.adapter.model_dump(),
+    )
+    return EdgeCloudSystem(edge, cloud, split, adapter)
+
+
+def resolve(run: str | Path) -> Path:
+    """The folder of a run; ``shipped:NAME`` is one that comes with the package."""
+    text = str(run)
+    path = resources.shipped_weights(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
+    if not (path / "system.safetensors").is_file() or not (path / "system.toml").is_file():
+        raise RunError(
+            f"{text} is not a run directory: it has no system.safetensors and system.toml",
+            "`ecc-deploy train RECIPE --out RUN` makes one; `shipped:fashion-mnist` comes with ecc-deploy.",
+        )
+    return path
+
+
+def load_weights(system: EdgeCloudSystem, path: Path) -> frozenset[str]:
+    """Load the parts that ``system.safetensors`` in ``path`` holds; returns their names. Raises :class:`RunError`.
+
+    A tail that is absent follows the cloud model. Where ``system`` has other boundary bits than the run, the weights
+    are a start, but its quantizer finds its step anew in training, and until then the adapter is not a trained part.
+    """
+    try:
+        state = load_file(path / "system.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path / 'system.safetensors'} cannot be read: {error}") from error
+    parts = frozenset(key.split(".", 1)[0] for key in state)
+    if not parts <= set(PARTS):
+        raise RunError(f"{path} holds weights of unknown parts: {', '.join(sorted(parts - set(PARTS)))}")
+    for part in [name for name in PARTS if name in parts]:
+        own = {key.split(".", 1)[1]: value for key, value in state.items() if key.split(".", 1)[0] == part}
+        try:
+            getattr(system, part).load_state_dict(own)
+        except RuntimeError as error:
+            raise RunError(
+                f"the weights of the {part} in {path} do not fit the recipe: {error}",
+                "The recipe's models must have the shapes of the run that it starts from.",
+            ) from error
+    if "cloud" in parts and "tail" not in parts:
+        system.reset_tail()
+    if "adapter" in parts and load_recipe(path / "system.toml").adapter.bits != system.adapter.quantizer.bits:
+        system.adapter.quantizer.reset()
+        parts -= {"adapter"}
+    return parts
+
+
+def load_run(run: str | Path) -> Run:
+    """Load a run directory, or ``shipped:NAME``. Raises :class:`RunError`."""
+    path = resolve(run)
+    recipe = load_recipe(path / "system.toml")
+    system = build_system(recipe)
+    parts = load_weights(system, path)
+    metrics_path = path / "metrics.json"
+    metrics = json.loads(metrics_path.read_text()) if metrics_path.is_file() else {}
+    return Run(recipe, system.eval(), parts, metrics, path)
+
+
+def save_run(path: Path, recipe: Recipe, system: EdgeCloudSystem, parts: frozenset[str], metrics: dict) -> None:
+    """Write a run directory; each file appears whole or not at all."""
+    path.mkdir(parents=True, exist_ok=True)
+    state = {k: v.contiguous() for k, v in system.state_dict().items() if k.split(".", 1)[0] in parts}
+    with tempfile.TemporaryDirectory(dir=path, prefix=".writing-") as folder:
+        work = Path(folder)
+        save_file(state, work / "system.safetensors", metadata={"parts": ",".join(sorted(parts))})
+        (work / "system.toml").write_text(tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)))
+        (work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        for name in ("system.safetensors", "system.toml", "metrics.json"):
+            (work / name).replace(path / name)

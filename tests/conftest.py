@@ -1,0 +1,40 @@
+"""What many tests share: the toy bundle, made once, and a server of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ecc_deploy.bundle import Bundle
+from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.serving import Server
+from tests.toy import make_bundle
+
+pytest_plugins = ("tests.tiny",)
+pytest.register_assert_rewrite("tests.backends.compiler_conformance", "tests.backends.runner_conformance")
+
+
+@pytest.fixture(scope="session")
+def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """To be read, not changed."""
+    return make_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same halves under the same name, another threshold: another pair."""
+    return make_bundle(tmp_path_factory.mktemp("other") / "bundle", threshold=0.9)
+
+
+@pytest.fixture(scope="session")
+def toy_server(toy_bundle: Bundle) -> Iterator[Server]:
+    """A running server of the toy bundle, in this process."""
+    with Server([toy_bundle]) as server:
+        yield server
+
+
+@pytest.fixture
+def cloud(toy_bundle: Bundle, toy_server: Server) -> Iterator[CloudClient]:
+    """A client connected to ``toy_server``."""
+    with CloudClient(f"127.0.0.1:{toy_server.port}", toy_bundle.manifest) as client:
+        client.connect()
+        yield client

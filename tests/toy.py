@@ -1,0 +1,182 @@
+"""A toy bundle made of hand-written ONNX, for tests of everything that runs without a compiler.
+
+8x8 grey images in 4 classes: class c is bright in quadrant c. The edge model looks at the quadrants' means through
+noise, so that it is often unsure; the cloud model sees them exactly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+from ecc_deploy.backends.registry import open_runner
+from ecc_deploy.bundle import (
+    Boundary,
+    Bundle,
+    Deployment,
+    Gate,
+    Half,
+    InputInfo,
+    Manifest,
+    TensorInfo,
+    hash_file,
+    write_bundle,
+)
+from ecc_deploy.data import Normalisation, Samples
+from ecc_deploy.payload import TensorSpec, make_codec
+
+CLASSES = ("north-west", "north-east", "south-west", "south-east")
+NORMALISATION = Normalisation((0.25,), (0.5,))
+SCALE, BITS = 0.125, 4
+IMAGE = TensorInfo(name="image", dtype="float32", shape=(1, 8, 8), layout="NCHW")
+BOUNDARY = TensorInfo(name="boundary", dtype="uint8", shape=(1, 4, 4), layout="NCHW")
+LOGITS = TensorInfo(name="logits", dtype="float32", shape=(4,), layout="NC")
+
+
+def samples(count: int, seed: int = 0) -> Samples:
+    """``count`` images, classes in turn."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 4
+    images = rng.integers(0, 90, (count, 8, 8, 1), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = divmod(int(label), 2)
+        image[row * 4 : row * 4 + 4, column * 4 : column * 4 + 4] += rng.integers(20, 160, dtype=np.uint8)
+    return Samples(images, labels.astype(np.int64))
+
+
+def _quadrants(size: int) -> np.ndarray:
+    """``[size * size, 4]``: the mean over each quadrant."""
+    weights = np.zeros((4, size, size), np.float32)
+    half = size // 2
+    for c in range(4):
+        row, column = divmod(c, 2)
+        weights[c, row * half : (row + 1) * half, column * half : (column + 1) * half] = 1 / half**2
+    return weights.reshape(4, -1).T
+
+
+def _model(nodes: list, inputs: list[TensorInfo], outputs: list[TensorInfo], weights: dict[str, np.ndarray]) -> bytes:
+    kinds = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
+
+    def info(t: TensorInfo) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(t.name, kinds[t.dtype], ["batch", *t.shape])
+
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [info(t) for t in inputs],
+        [info(t) for t in outputs],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _linear(source: str, weight: str) -> list:
+    return [helper.make_node("Flatten", [source], ["flat"]), helper.make_node("MatMul", ["flat", weight], ["logits"])]
+
+
+def _halves() -> dict[str, tuple[Half, bytes]]:
+    rng = np.random.default_rng(7)
+    edge_weights = {"we": (3 * _quadrants(8) + rng.normal(0, 0.12, (64, 4))).astype(np.float32)}
+    boundary_weights = {"scale": np.float32(SCALE), "zero": np.uint8(0), "top": np.uint8(2**BITS - 1)}
+    boundary = [
+        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("QuantizeLinear", ["pooled", "scale", "zero"], ["codes"]),
+        helper.make_node("Clip", ["codes", "", "top"], ["boundary"]),
+    ]
+    tail = [helper.make_node("DequantizeLinear", ["boundary", "scale", "zero"], ["feature"]), *_linear("feature", "w")]
+
+    def half(side: str, key: str, inputs: list, outputs: list, macs: int, nodes: list, weights: dict) -> tuple:
+        facts = Half(
+            side=side, backend="onnxruntime", precision="fp32", file=f"{side}/{key}.onnx",
+            inputs=tuple(inputs), outputs=tuple(outputs), macs=macs,
+        )  # fmt: skip
+        return facts, _model(nodes, inputs, outputs, weights)
+
+    return {
+        "exit": half("edge", "exit", [IMAGE], [LOGITS], 256, _linear("image", "we"), edge_weights),
+        "encode": half("edge", "encode", [IMAGE], [BOUNDARY], 64, boundary, boundary_weights),
+        "exit-and-encode": half(
+            "edge", "exit-and-encode", [IMAGE], [LOGITS, BOUNDARY], 320,
+            [*_linear("image", "we"), *boundary], {**edge_weights, **boundary_weights},
+        ),
+        "full": half("cloud", "full", [IMAGE], [LOGITS], 4096, _linear("image", "w"), {"w": 6 * _quadrants(8)}),
+        "tail": half(
+            "cloud", "tail", [BOUNDARY], [LOGITS], 1024, tail,
+            {"w": 6 * _quadrants(4), "scale": np.float32(SCALE), "zero": np.uint8(0)},
+        ),
+    }  # fmt: skip
+
+
+def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75) -> Bundle:
+    """Write the toy bundle at ``out``."""
+    halves = _halves()
+    gate = Gate(score="max-softmax", threshold=threshold, offload_rate=0.5, chosen_on="toy samples")
+    deployments = {
+        "edge-only": Deployment(architecture="edge-only", edge="exit"),
+        "cloud-only": Deployment(architecture="cloud-only", cloud="full", sends="input", codec="png"),
+        "independent": Deployment(
+            architecture="independent", edge="exit", cloud="full", sends="input", codec="png", gate=gate
+        ),
+        "adaptive": Deployment(
+            architecture="adaptive", edge="encode", cloud="tail", sends="boundary", boundary="toy", codec="int4"
+        ),
+        "dynamic": Deployment(
+            architecture="dynamic", edge="exit-and-encode", cloud="tail", sends="boundary", boundary="toy",
+            codec="int4", gate=gate,
+        ),
+    }  # fmt: skip
+
+    def fill(folder: Path) -> Manifest:
+        for side in ("edge", "cloud", "golden"):
+            (folder / side).mkdir()
+        for half, content in halves.values():
+            (folder / half.file).write_bytes(content)
+        _write_golden(folder, {key: half for key, (half, _) in halves.items()}, deployments)
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        return Manifest(
+            name=name,
+            created="2026-01-01T00:00:00Z",
+            classes=CLASSES,
+            dataset="toy",
+            input=InputInfo(height=8, width=8, channels=1, mean=NORMALISATION.mean, std=NORMALISATION.std),
+            boundaries={"toy": Boundary(tensor=BOUNDARY, bits=BITS, scale=SCALE, zero_point=0)},
+            halves={key: half for key, (half, _) in halves.items()},
+            fallback="exit",
+            deployments=deployments,
+            targets={"edge": "onnxruntime-cpu", "cloud": "onnxruntime-cpu"},
+            calibration={},
+            toolchain={"onnx": onnx.__version__},
+            files={file: hash_file(folder / file) for file in files},
+            golden="golden/samples.safetensors",
+        )
+
+    return write_bundle(out, fill)
+
+
+def _write_golden(folder: Path, halves: dict[str, Half], deployments: dict[str, Deployment]) -> None:
+    chosen = samples(4, seed=99)
+    image = NORMALISATION(chosen.images)
+    tensors: dict[str, np.ndarray] = {"images": chosen.images, "labels": chosen.labels}
+    outputs: dict[str, dict[str, np.ndarray]] = {}
+    for key in ("exit", "encode", "exit-and-encode", "full", "tail"):
+        inputs = {"boundary": outputs["encode"]["boundary"]} if key == "tail" else {"image": image}
+        with open_runner(folder / halves[key].file, halves[key], threads=1) as runner:
+            outputs[key] = runner.run(inputs)
+        tensors |= {f"half.{key}.{name}": value for name, value in outputs[key].items()}
+    for name, deployment in deployments.items():
+        if deployment.codec is None:
+            continue
+        if deployment.sends == "input":
+            codec, arrays = make_codec(deployment.codec, TensorSpec("uint8", (8, 8, 1))), chosen.images
+        else:
+            codec = make_codec(deployment.codec, TensorSpec("uint8", (1, 4, 4)))
+            arrays = outputs[deployment.edge or ""]["boundary"]
+        for i, array in enumerate(arrays):
+            tensors[f"payload.{name}.{i}"] = np.frombuffer(codec.encode(array), np.uint8)
+    save_file(tensors, folder / "golden/samples.safetensors")

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from ecc_deploy.errors import EccError, RecipeError, RunError
+from ecc_deploy.training.batches import augment, batches
+from ecc_deploy.training.loop import train
+from ecc_deploy.training.losses import distillation, objective
+from ecc_deploy.training.recipe import AugmentRecipe, LossRecipe, load_recipe, parse_recipe
+from ecc_deploy.training.run import build_system, load_run, load_weights
+from tests import tiny
+
+
+def test_training_learns(tiny_run: Path) -> None:
+    run = load_run(tiny_run)
+    assert run.parts == {"edge", "cloud", "adapter", "tail"}
+    last = {row["phase"]: row["val_accuracy"] for row in run.metrics["epochs"]}
+    assert last["edge"]["edge"] > 0.4
+    assert last["cloud"]["cloud"] > 0.4
+    assert last["adapter"]["adapted"] > 0.4
+    assert run.system.adapter.quantizer.step.item() > 0
+
+
+def test_same_recipe_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
+    train(tiny.recipe(), tmp_path / "again", threads=1)
+    for name in ("system.safetensors", "system.toml"):
+        assert (tmp_path / "again" / name).read_bytes() == (tiny_run / name).read_bytes()
+
+
+def test_a_phase_changes_only_what_it_trains(tiny_run: Path, tmp_path: Path) -> None:
+    phase = {"name": "more", "train": ["adapter"], "epochs": 1, "batch": 500, "loss": {"distillation": 1.0}}
+    recipe = tiny.recipe(init=str(tiny_run), phases=[phase])
+    before, after = load_run(tiny_run).system, train(recipe, tmp_path / "run", threads=1).system
+    for name, value in before.state_dict().items():
+        same = torch.equal(value, after.state_dict()[name])
+        assert same == (not name.startswith("adapter.")), name
+
+
+def test_other_bits_start_from_the_weights_with_a_new_step(tiny_run: Path, tmp_path: Path) -> None:
+    adapter = {**tiny.FACTS["adapter"], "bits": 2}
+    phase = {"name": "narrow", "train": ["adapter"], "epochs": 1, "batch": 100}
+    before = load_run(tiny_run).system
+    system = build_system(tiny.recipe(adapter=adapter))
+    assert load_weights(system, tiny_run) == {"edge", "cloud", "tail"}
+    assert system.adapter.quantizer.step.item() == 0
+    assert torch.equal(system.adapter.encoder[0].weight, before.adapter.encoder[0].weight)
+    run = train(tiny.recipe(init=str(tiny_run), adapter=adapter, phases=[phase]), tmp_path / "run", threads=1)
+    assert run.parts == {"edge", "cloud", "adapter", "tail"}
+    assert run.system.adapter.quantizer.step.item() > before.adapter.quantizer.step.item()
+    assert run.metrics["epochs"][-1]["val_accuracy"]["adapted"] > 0.4
+
+
+def test_a_part_without_a_teacher_is_an_error(tmp_path: Path) -> None:
+    phase = {"name": "adapter", "train": ["adapter"], "epochs": 1}
+    with pytest.raises(RecipeError, match="needs a trained cloud and edge"):
+        train(tiny.recipe(phases=[phase]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_larger_than_the_data_are_an_error(tmp_path: Path) -> None:
+    phase = {"name": "edge", "train": ["edge"], "epochs": 1, "batch": 4000}
+    with pytest.raises(RecipeError, match="batches of 4000, but there are 3000"):
+        train(tiny.recipe(phases=[phase]), tmp_path / "run")
+
+
+def test_init_of_another_shape_is_an_error(tiny_run: Path, tmp_path: Path) -> None:
+    other = {"model": "resnet", "arguments": {"widths": [6, 8], "blocks": 1}}
+    with pytest.raises(RunError, match="weights of the edge"):
+        train(tiny.recipe(init=str(tiny_run), edge=other), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "is not TOML"),
+        ("name = 'x'", "data: Field required"),
+        ("nme = 'x'", "nme: Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_recipes_say_where(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(text, "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"adapter": {"bits": 3}}, "adapter.bits"),
+        ({"name": "../up"}, "name"),
+        ({"phases": []}, "phases"),
+        ({"phases": [{"name": "a", "train": ["edge"], "epochs": 0}]}, "phases.0.epochs"),
+        ({"phases": [{"name": "a", "train": ["cloud", "edge"], "epochs": 1}]}, "trains the cloud trains it alone"),
+    ],
+)
+def test_wrong_values_say_where(changes: dict, where: str) -> None:
+    with pytest.raises(RecipeError, match=where):
+        tiny.recipe(**changes)
+
+
+def test_unreadable_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "none.toml")
+
+
+def test_not_a_run(tmp_path: Path, tiny_run: Path) -> None:
+    with pytest.raises(RunError, match="not a run directory"):
+        load_run(tmp_path)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("system.safetensors", "system.toml"):
+        (broken / name).write_bytes((tiny_run / name).read_bytes())
+    (broken / "system.safetensors").write_bytes((tiny_run / "system.safetensors").read_bytes()[:1000])
+    with pytest.raises(RunError, match="cannot be read"):
+        load_run(broken)
+
+
+def test_progress_reaches_its_total(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    phase = {"name": "edge", "train": ["edge"], "epochs": 1, "batch": 500}
+    train(
+        tiny.recipe(phases=[phase]),
+        tmp_path / "run",
+        progress=lambda what, done, total, _: seen.append((what, done, total)),
+    )
+    assert seen[-1] == ("Train edge", 6, 6)
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["epochs"][0]["phase"] == "edge"
+
+
+def test_distillation_is_its_formula() -> None:
+    student, teacher = torch.randn(4, 5), torch.randn(4, 5)
+    p, q = F.softmax(teacher / 3, 1), F.softmax(student / 3, 1)
+    wanted = 9 * (p * (p.log() - q.log())).sum(1).mean()
+    torch.testing.assert_close(distillation(student, teacher, 3.0), wanted)
+    assert distillation(teacher, teacher, 4.0).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_objective_weighs_its_parts() -> None:
+    logits, labels, teacher = torch.randn(4, 5), torch.tensor([0, 1, 2, 3]), torch.randn(4, 5)
+    recipe = LossRecipe(cross_entropy=0.5, distillation=2.0, temperature=2.0)
+    wanted = 0.5 * F.cross_entropy(logits, labels) + 2 * distillation(logits, teacher, 2.0)
+    torch.testing.assert_close(objective(logits, labels, teacher, recipe), wanted)
+
+
+def test_augmentation_flips_and_shifts_whole_images() -> None:
+    image = torch.zeros(64, 2, 6, 6)
+    image[:, 0, 2, 1] = 1
+    image[:, 1] = 5
+    moved = augment(image, AugmentRecipe(flip=True, shift=1), torch.Generator().manual_seed(0))
+    assert moved.shape == image.shape
+    assert moved[:, 0].sum((1, 2)).tolist() == [1.0] * 64  # one bright pixel, inside, wherever it went
+    assert bool((moved[:, 1] == 5).all())  # channels stay apart
+    columns = set(moved[:, 0].flatten(1).argmax(1).remainder(6).tolist())
+    assert columns == {0, 1, 2, 3, 4, 5}  # 1 ± 1, and mirrored 4 ± 1
+
+
+def test_an_epoch_sees_every_sample_once() -> None:
+    images = torch.arange(10.0).reshape(10, 1, 1, 1)
+    plain = AugmentRecipe(flip=False, shift=0)
+    seen = [x.flatten().tolist() for x, _ in batches(images, torch.arange(10), 5, plain, torch.Generator())]
+    assert sorted(number for batch in seen for number in batch) == list(range(10))
+    assert seen != [list(range(5)), list(range(5, 10))]
+
+
+def test_build_system_checks_names_early() -> None:
+    with pytest.raises(EccError, match="no stage 'stage7'"):
+        build_system(tiny.recipe(split={"edge_after": "stage7", "cloud_from": "stage3"}))
