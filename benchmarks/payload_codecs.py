@@ -1,6 +1,6 @@
 """Bytes and microseconds of every payload codec, on real images and on boundaries made from them.
 
-    python benchmarks/payload_codecs.py [--samples 300] [--json]
+    python benchmarks/payload_codecs.py [--samples 300] [--codes FILE --bits N] [--json]
 
 Images: the val part of the Fashion-MNIST sample, 28x28 grey.
 
@@ -8,8 +8,15 @@ Boundaries: those images through fixed random 3x3 convolutions with stride 2, ea
 quantizer whose top is the 99.9th percentile. The weights are random (He-normal, fixed seed), not trained: the maps
 have the zeros and the smoothness of ReLU maps, but a trained boundary may compress better or worse.
 
+With `--codes`, the boundary is instead the one in FILE: an .npz with `train` and `test`, uint8 [N, c, h, w].
+
+The tables of `+ans` are fitted on as many images of the train part, never on the images that are measured.
+
 Baselines, in the same run: `tobytes` (a copy of the tensor, one byte per code), zlib level 1, and zstd level 1 with
-its standard frame; the last two on the packed codes. Times are medians over the samples, one call each, in one thread.
+its standard frame; zstd level 19 without the parts of its frame that can be left out, with a dictionary that it trained
+on what the tables were fitted on; the last three on the packed codes. Above each boundary stands its order-0 entropy:
+what a coder would need that knew how often each channel has each code in these very samples. Times are medians over the
+samples, one call each, in one thread.
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import zstandard
@@ -31,15 +39,17 @@ from rich.table import Table
 
 from ecc_deploy.data import load
 from ecc_deploy.payload import TensorSpec, make_codec
+from ecc_deploy.payload.choice import fitted
 from ecc_deploy.payload.packing import pack, unpack
 
 DATASET = "fashion-mnist-sample"
 SHAPES = ((4, 7, 7), (16, 7, 7), (16, 14, 14))
 BITS = (8, 4, 2, 1)
-INTEGER_STAGES = ("", "+zstd", "+delta+zstd", "+zstd:11", "+zstd:15", "+zstd:19")
+INTEGER_STAGES = ("", "+zstd", "+delta+zstd", "+zstd:11", "+zstd:15", "+zstd:19", "+ans")
 FLOAT_CODECS = ("float32", "float32+zstd", "float16", "float16+zstd")
 IMAGE_CODECS = ("raw", "png", "webp-lossless", "jpeg:50", "jpeg:80", "jpeg:95", "webp:50", "webp:80", "webp:95")
 WARM_UP = 20
+DICTIONARY_BYTES = 16384
 
 Encode = Callable[[np.ndarray], bytes]
 Decode = Callable[[bytes], np.ndarray]
@@ -70,11 +80,18 @@ def relu_maps(images: np.ndarray, shape: tuple[int, int, int], seed: int = 0) ->
     return np.ascontiguousarray(maps, np.float32)
 
 
-def quantize(maps: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 codes of ``bits``."""
+def quantize(maps: np.ndarray, bits: int, highest: float) -> np.ndarray:
+    """uint8 codes of ``bits``; ``highest`` becomes the largest."""
     top = 2**bits - 1
-    codes: np.ndarray = np.clip(np.rint(maps * (top / np.quantile(maps, 0.999))), 0, top).astype(np.uint8)
+    codes: np.ndarray = np.clip(np.rint(maps * (top / highest)), 0, top).astype(np.uint8)
     return codes
+
+
+def order_0_bytes(codes: np.ndarray, bits: int) -> float:
+    """Mean bytes of ``[N, c, ...]`` by the frequencies of each channel's own codes."""
+    counts = np.stack([np.bincount(c.reshape(-1), minlength=2**bits) for c in np.moveaxis(codes, 1, 0)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(-(counts * np.log2(np.maximum(shares, 1e-12))).sum() / 8 / len(codes))
 
 
 def measure(tensor: str, name: str, encode: Encode, decode: Decode, arrays: np.ndarray) -> Row:
@@ -123,26 +140,59 @@ def baselines(arrays: np.ndarray, bits: int) -> list[tuple[str, Encode, Decode]]
     ]
 
 
-def rows_of(tensor: str, arrays: np.ndarray, bits: int, specs: list[str]) -> list[Row]:
+def with_dictionary(seen: np.ndarray, bits: int) -> tuple[str, Encode, Decode]:
+    """zstd as it is meant for small messages that resemble each other."""
+    packed: list[bytes | bytearray | memoryview[int]] = [pack(codes, bits) for codes in seen]
+    dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, packed, level=19)
+    bare = {"write_content_size": False, "write_checksum": False, "write_dict_id": False}
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        19, format=zstandard.FORMAT_ZSTD1_MAGICLESS, source_size=len(packed[0]), **bare
+    )
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+
+    def decode(payload: bytes) -> np.ndarray:
+        content = decompressor.decompress(payload, max_output_size=len(packed[0]))
+        return unpack(content, bits, seen[0].size).reshape(seen.shape[1:])
+
+    return "baseline: zstd-19, dictionary", lambda codes: compressor.compress(pack(codes, bits)), decode
+
+
+def rows_of(tensor: str, arrays: np.ndarray, bits: int, specs: list[str], seen: np.ndarray | None = None) -> list[Row]:
+    """``seen``: other samples of the same tensor, for what is fitted."""
     info = TensorSpec(arrays.dtype.name, arrays.shape[1:])
-    codecs = [make_codec(spec, info) for spec in specs]
+    known = baselines(arrays, bits)
+    if seen is not None:
+        known.append(with_dictionary(seen, bits))
+    codecs = [make_codec(spec, info) if seen is None else fitted(spec, info, seen) for spec in specs]
     return [
-        *(measure(tensor, name, encode, decode, arrays) for name, encode, decode in baselines(arrays, bits)),
+        *(measure(tensor, name, encode, decode, arrays) for name, encode, decode in known),
         *(measure(tensor, codec.spec, codec.encode, codec.decode, arrays) for codec in codecs),
     ]
 
 
+def boundary_rows(title: str, codes: np.ndarray, seen: np.ndarray, bits: int) -> list[Row]:
+    title = f"boundary {title}, {bits} bit, order-0 entropy {order_0_bytes(codes, bits):.1f} bytes"
+    return rows_of(title, codes, bits, [f"int{bits}{stages}" for stages in INTEGER_STAGES], seen)
+
+
 def run(samples: int) -> list[Row]:
-    images = load(DATASET).part("val").images[:samples]
+    dataset = load(DATASET)
+    images, others = (dataset.part(part).images[:samples] for part in ("val", "train"))
     rows = rows_of("image 28x28x1", images, 8, list(IMAGE_CODECS))
     for shape in SHAPES:
-        maps = relu_maps(images, shape)
+        maps, other_maps = relu_maps(images, shape), relu_maps(others, shape)
+        highest = float(np.quantile(maps, 0.999))
         title = "x".join(map(str, shape))
         for bits in BITS:
-            specs = [f"int{bits}{stages}" for stages in INTEGER_STAGES]
-            rows += rows_of(f"boundary {title}, {bits} bit", quantize(maps, bits), bits, specs)
+            rows += boundary_rows(title, quantize(maps, bits, highest), quantize(other_maps, bits, highest), bits)
         rows += rows_of(f"boundary {title}, float", maps, 32, list(FLOAT_CODECS))
     return rows
+
+
+def run_codes(path: Path, bits: int, samples: int) -> list[Row]:
+    with np.load(path, allow_pickle=False) as file:
+        return boundary_rows(path.stem, file["test"][:samples], file["train"][:samples], bits)
 
 
 def table(rows: list[Row]) -> Table:
@@ -159,26 +209,30 @@ def table(rows: list[Row]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Bytes and microseconds of every payload codec, on real images.")
-    parser.add_argument("--samples", type=int, default=300, help="images to encode, 1 to 1000 (default: 300)")
+    parser.add_argument("--samples", type=int, default=300, help="images to encode, 64 to 1000 (default: 300)")
+    parser.add_argument("--codes", type=Path, help="an .npz with the codes of a boundary, to measure instead")
+    parser.add_argument("--bits", type=int, choices=BITS, default=2, help="of --codes (default: 2)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
-    if not 1 <= arguments.samples <= 1000:
-        parser.error("--samples is 1 to 1000")
-    rows = run(arguments.samples)
+    if not 64 <= arguments.samples <= 1000:
+        parser.error("--samples is 64 to 1000")
+    path, samples = arguments.codes, arguments.samples
+    rows = run(samples) if path is None else run_codes(path, arguments.bits, samples)
+    source = f"{DATASET} (val); boundaries: see the head of this file" if path is None else path.name
     environment = {
         "machine": platform.machine(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "pillow", "zstandard")},
     }
     if arguments.json:
-        facts = {"dataset": f"{DATASET}, val", "samples": arguments.samples, "environment": environment}
+        facts = {"source": source, "samples": samples, "environment": environment}
         print(json.dumps({**facts, "rows": [asdict(row) for row in rows]}, indent=1))
     else:
         console = Console()
         for _, group in groupby(rows, key=lambda row: row.tensor):
             console.print(table(list(group)))
         console.print("Mean bytes per sample, median microseconds per call, largest difference after decoding.")
-        console.print(f"{arguments.samples} samples of {DATASET} (val); boundaries: see the head of this file.")
+        console.print(f"{samples} samples of {source}.")
         console.print(", ".join(f"{name} {value}" for name, value in environment.items()))
 
 

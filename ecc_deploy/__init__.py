@@ -27,14 +27,22 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import save_bench as save_bench
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
+    from ecc_deploy.data.fetch import fetch_dataset as fetch_dataset
+    from ecc_deploy.data.interface import Normalisation as Normalisation
+    from ecc_deploy.data.interface import Samples as Samples
+    from ecc_deploy.data.registry import list_datasets as list_datasets
+    from ecc_deploy.data.registry import load as load_dataset
     from ecc_deploy.doctor import Diagnosis as Diagnosis
     from ecc_deploy.doctor import diagnose as diagnose
     from ecc_deploy.errors import EccError as EccError
     from ecc_deploy.evaluation.evaluate import Evaluation as Evaluation
     from ecc_deploy.evaluation.evaluate import evaluate as evaluate
+    from ecc_deploy.evaluation.seeds import Seeds as Seeds
+    from ecc_deploy.evaluation.seeds import over_seeds as over_seeds
     from ecc_deploy.export.exporter import export as export_bundle
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
+    from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
@@ -43,6 +51,13 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.result import Prediction as Prediction
     from ecc_deploy.serving.server import Server as Server
     from ecc_deploy.serving.server import serve as serve
+    from ecc_deploy.sweep.pick import pick as pick_point
+    from ecc_deploy.sweep.recipe import SweepRecipe as SweepRecipe
+    from ecc_deploy.sweep.recipe import load_sweep_recipe as load_sweep_recipe
+    from ecc_deploy.sweep.result import Point as Point
+    from ecc_deploy.sweep.result import Sweep as Sweep
+    from ecc_deploy.sweep.result import load_sweep as load_sweep
+    from ecc_deploy.sweep.run import run_sweep as run_sweep
     from ecc_deploy.training.loop import train as train
     from ecc_deploy.training.recipe import Recipe as Recipe
     from ecc_deploy.training.recipe import load_recipe as load_recipe
@@ -52,6 +67,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _TRAIN, _EXPORT, _REPORT, _QUICKSTART = "train", "train,onnxruntime", "report", "train,onnxruntime,report"
+_SWEEP = "train,sweep"
 _NAMES: dict[str, tuple[str, str, str]] = {
     "Answer": ("runtime.predict", "Answer", ""),
     "Bench": ("bench.schema", "Bench", ""),
@@ -60,28 +76,43 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
-    "Evaluation": ("evaluation.evaluate", "Evaluation", _TRAIN),
+    "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
+    "Normalisation": ("data.interface", "Normalisation", ""),
+    "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
     "Recipe": ("training.recipe", "Recipe", ""),
     "Run": ("training.run", "Run", _TRAIN),
+    "Samples": ("data.interface", "Samples", ""),
+    "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
+    "Sweep": ("sweep.result", "Sweep", ""),
+    "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "diagnose": ("doctor", "diagnose", ""),
-    "evaluate": ("evaluation.evaluate", "evaluate", _TRAIN),
+    "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_bundle": ("export.exporter", "export", _EXPORT),
+    "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
+    "list_datasets": ("data.registry", "list_datasets", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
     "load_bench": ("bench.schema", "load_bench", ""),
+    "load_dataset": ("data.registry", "load", ""),
     "load_recipe": ("training.recipe", "load_recipe", ""),
     "load_run": ("training.run", "load_run", _TRAIN),
+    "load_sweep": ("sweep.result", "load_sweep", ""),
+    "load_sweep_recipe": ("sweep.recipe", "load_sweep_recipe", _TRAIN),
     "load_target": ("backends.targets", "load_target", ""),
     "open_bundle": ("bundle.store", "open_bundle", ""),
+    "over_seeds": ("evaluation.seeds", "over_seeds", ""),
+    "pick_point": ("sweep.pick", "pick", ""),
     "predict": ("runtime.predict", "predict", ""),
     "run_bench": ("bench.run", "bench", ""),
     "run_quickstart": ("quickstart", "quickstart", _QUICKSTART),
+    "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
     "save_bench": ("bench.schema", "save_bench", ""),
     "serve": ("serving.server", "serve", ""),
     "train": ("training.loop", "train", _TRAIN),
+    "write_curves": ("report.evaluations", "write_curves", _REPORT),
     "write_report": ("report.html", "write_report", _REPORT),
 }
 """Public name: module, name in that module, extra that its imports need ("" where the base dependencies do)."""
@@ -95,28 +126,43 @@ __all__ = [
     "EccError",
     "EdgeRuntime",
     "Evaluation",
+    "Normalisation",
+    "Point",
     "Prediction",
     "QuickstartResult",
     "Recipe",
     "Run",
+    "Samples",
+    "Seeds",
     "Server",
+    "Sweep",
+    "SweepRecipe",
     "Target",
     "__version__",
     "diagnose",
     "evaluate",
     "export_bundle",
+    "fetch_dataset",
+    "list_datasets",
     "list_targets",
     "load_bench",
+    "load_dataset",
     "load_recipe",
     "load_run",
+    "load_sweep",
+    "load_sweep_recipe",
     "load_target",
     "open_bundle",
+    "over_seeds",
+    "pick_point",
     "predict",
     "run_bench",
     "run_quickstart",
+    "run_sweep",
     "save_bench",
     "serve",
     "train",
+    "write_curves",
     "write_report",
 ]
 

@@ -9,7 +9,7 @@ from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.serving import Server
 from tests.toy import make_bundle
 
-pytest_plugins = ("tests.tiny",)
+pytest_plugins = ("tests.tiny", "tests.cifar10")
 pytest.register_assert_rewrite("tests.backends.compiler_conformance", "tests.backends.runner_conformance")
 
 
@@ -23,6 +23,12 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same halves under the same name, another threshold: another pair."""
     return make_bundle(tmp_path_factory.mktemp("other") / "bundle", threshold=0.9)
+
+
+@pytest.fixture(scope="session")
+def rich_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With all that a bundle may have: learned gate, fused answers, a codec's table."""
+    return make_bundle(tmp_path_factory.mktemp("rich") / "bundle", rich=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,20 @@ def codes(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(pooled / toy.SCALE), 0, 2**toy.BITS - 1).astype(np.uint8)[:, np.newaxis]
 
 
+def confidence(images: np.ndarray) -> np.ndarray:
+    """Of the rich bundle's learned gate: how much brighter the left is; float64 ``[N]``."""
+    return _flat_images(images) @ toy._quadrants(8) @ toy.GATE
+
+
+def fused(edge: np.ndarray, cloud: np.ndarray) -> np.ndarray:
+    """Log-probabilities of the rich bundle's fused answers, float64 ``[N, 4]``."""
+
+    def softmax(logits: np.ndarray) -> np.ndarray:
+        return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+    return np.log(0.4 * softmax(edge / 2.0) + 0.6 * softmax(cloud / 3.0))
+
+
 def tail_logits(images: np.ndarray) -> np.ndarray:
     """Of the cloud tail, fed with :func:`codes`."""
     return (codes(images) * toy.SCALE).reshape(-1, 16) @ (6 * toy._quadrants(4))

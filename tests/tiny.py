@@ -44,3 +44,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "run"
     train(recipe(), path, threads=1)
     return path
+
+
+@pytest.fixture(scope="session")
+def gated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny system with a trained gate."""
+    path = tmp_path_factory.mktemp("gated") / "run"
+    phase = {"name": "gate", "train": ["gate"], "epochs": 3, "batch": 50, "recall": {"offload_rate": 0.3}}
+    train(recipe(init=str(tiny_run), phases=[phase]), path, threads=1)
+    return path

@@ -1,7 +1,8 @@
 """A toy bundle made of hand-written ONNX, for tests of everything that runs without a compiler.
 
 8x8 grey images in 4 classes: class c is bright in quadrant c. The edge model looks at the quadrants' means through
-noise, so that it is often unsure; the cloud model sees them exactly.
+noise, so that it is often unsure; the cloud model sees them exactly. The rich bundle has all that a bundle may have: a
+learned gate, which is sure of what is bright on the left, fused answers, and a codec with a table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ecc_deploy.bundle import (
     Boundary,
     Bundle,
     Deployment,
+    Fusion,
     Gate,
     Half,
     InputInfo,
@@ -26,15 +28,21 @@ from ecc_deploy.bundle import (
     hash_file,
     write_bundle,
 )
+from ecc_deploy.bundle.codecs import Sent
 from ecc_deploy.data import Normalisation, Samples
-from ecc_deploy.payload import TensorSpec, make_codec
+from ecc_deploy.payload import TensorSpec
+from ecc_deploy.payload.ans_table import fit
 
 CLASSES = ("north-west", "north-east", "south-west", "south-east")
 NORMALISATION = Normalisation((0.25,), (0.5,))
 SCALE, BITS = 0.125, 4
+GATE = np.array([1.0, -1.0, 1.0, -1.0])
 IMAGE = TensorInfo(name="image", dtype="float32", shape=(1, 8, 8), layout="NCHW")
 BOUNDARY = TensorInfo(name="boundary", dtype="uint8", shape=(1, 4, 4), layout="NCHW")
 LOGITS = TensorInfo(name="logits", dtype="float32", shape=(4,), layout="NC")
+CONFIDENCE = TensorInfo(name="confidence", dtype="float32", shape=(1,), layout="NC")
+FUSION = Fusion(edge_weight=0.4, edge_temperature=2.0, cloud_temperature=3.0)
+TABLE = "codec/toy.table"
 
 
 def samples(count: int, seed: int = 0) -> Samples:
@@ -80,9 +88,13 @@ def _linear(source: str, weight: str) -> list:
     return [helper.make_node("Flatten", [source], ["flat"]), helper.make_node("MatMul", ["flat", weight], ["logits"])]
 
 
-def _halves() -> dict[str, tuple[Half, bytes]]:
+def _halves(rich: bool) -> dict[str, tuple[Half, bytes]]:
     rng = np.random.default_rng(7)
     edge_weights = {"we": (3 * _quadrants(8) + rng.normal(0, 0.12, (64, 4))).astype(np.float32)}
+    head, answers = _linear("image", "we"), [LOGITS]
+    if rich:
+        edge_weights["wg"] = (_quadrants(8) @ GATE[:, np.newaxis]).astype(np.float32)
+        head, answers = [*head, helper.make_node("MatMul", ["flat", "wg"], ["confidence"])], [LOGITS, CONFIDENCE]
     boundary_weights = {"scale": np.float32(SCALE), "zero": np.uint8(0), "top": np.uint8(2**BITS - 1)}
     boundary = [
         helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]),
@@ -99,11 +111,11 @@ def _halves() -> dict[str, tuple[Half, bytes]]:
         return facts, _model(nodes, inputs, outputs, weights)
 
     return {
-        "exit": half("edge", "exit", [IMAGE], [LOGITS], 256, _linear("image", "we"), edge_weights),
+        "exit": half("edge", "exit", [IMAGE], answers, 256, head, edge_weights),
         "encode": half("edge", "encode", [IMAGE], [BOUNDARY], 64, boundary, boundary_weights),
         "exit-and-encode": half(
-            "edge", "exit-and-encode", [IMAGE], [LOGITS, BOUNDARY], 320,
-            [*_linear("image", "we"), *boundary], {**edge_weights, **boundary_weights},
+            "edge", "exit-and-encode", [IMAGE], [*answers, BOUNDARY], 320,
+            [*head, *boundary], {**edge_weights, **boundary_weights},
         ),
         "full": half("cloud", "full", [IMAGE], [LOGITS], 4096, _linear("image", "w"), {"w": 6 * _quadrants(8)}),
         "tail": half(
@@ -113,9 +125,9 @@ def _halves() -> dict[str, tuple[Half, bytes]]:
     }  # fmt: skip
 
 
-def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75) -> Bundle:
+def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75, rich: bool = False) -> Bundle:
     """Write the toy bundle at ``out``."""
-    halves = _halves()
+    halves = _halves(rich)
     gate = Gate(score="max-softmax", threshold=threshold, offload_rate=0.5, chosen_on="toy samples")
     deployments = {
         "edge-only": Deployment(architecture="edge-only", edge="exit"),
@@ -132,12 +144,22 @@ def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75) -> Bun
         ),
     }  # fmt: skip
 
+    table = None
+    if rich:
+        from tests import reference
+
+        deployments |= _rich(deployments)
+        table = fit(reference.codes(samples(128, seed=3).images), BITS)
+
     def fill(folder: Path) -> Manifest:
         for side in ("edge", "cloud", "golden"):
             (folder / side).mkdir()
+        if table is not None:
+            (folder / TABLE).parent.mkdir()
+            (folder / TABLE).write_bytes(table)
         for half, content in halves.values():
             (folder / half.file).write_bytes(content)
-        _write_golden(folder, {key: half for key, (half, _) in halves.items()}, deployments)
+        _write_golden(folder, {key: half for key, (half, _) in halves.items()}, deployments, table)
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         return Manifest(
             name=name,
@@ -145,7 +167,9 @@ def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75) -> Bun
             classes=CLASSES,
             dataset="toy",
             input=InputInfo(height=8, width=8, channels=1, mean=NORMALISATION.mean, std=NORMALISATION.std),
-            boundaries={"toy": Boundary(tensor=BOUNDARY, bits=BITS, scale=SCALE, zero_point=0)},
+            boundaries={
+                "toy": Boundary(tensor=BOUNDARY, bits=BITS, scale=SCALE, zero_point=0, table=TABLE if rich else None)
+            },
             halves={key: half for key, (half, _) in halves.items()},
             fallback="exit",
             deployments=deployments,
@@ -159,7 +183,22 @@ def make_bundle(out: Path, *, name: str = "toy", threshold: float = 0.75) -> Bun
     return write_bundle(out, fill)
 
 
-def _write_golden(folder: Path, halves: dict[str, Half], deployments: dict[str, Deployment]) -> None:
+def _rich(plain: dict[str, Deployment]) -> dict[str, Deployment]:
+    def changed(name: str, **facts: object) -> Deployment:
+        return Deployment.model_validate({**plain[name].model_dump(), **facts})
+
+    learned = Gate(score="learned", threshold=0.1, offload_rate=0.5, chosen_on="toy samples")
+    return {
+        "independent": changed("independent", fusion=FUSION),
+        "adaptive": changed("adaptive", codec="int4+ans"),
+        "adaptive-fused": changed("adaptive", codec="int4+ans", edge="exit-and-encode", fusion=FUSION),
+        "dynamic": changed("dynamic", codec="int4+ans", gate=learned, fusion=FUSION),
+    }
+
+
+def _write_golden(
+    folder: Path, halves: dict[str, Half], deployments: dict[str, Deployment], table: bytes | None
+) -> None:
     chosen = samples(4, seed=99)
     image = NORMALISATION(chosen.images)
     tensors: dict[str, np.ndarray] = {"images": chosen.images, "labels": chosen.labels}
@@ -173,9 +212,9 @@ def _write_golden(folder: Path, halves: dict[str, Half], deployments: dict[str, 
         if deployment.codec is None:
             continue
         if deployment.sends == "input":
-            codec, arrays = make_codec(deployment.codec, TensorSpec("uint8", (8, 8, 1))), chosen.images
+            codec, arrays = Sent(TensorSpec("uint8", (8, 8, 1))).codec(deployment.codec), chosen.images
         else:
-            codec = make_codec(deployment.codec, TensorSpec("uint8", (1, 4, 4)))
+            codec = Sent(TensorSpec("uint8", (1, 4, 4)), table).codec(deployment.codec)
             arrays = outputs[deployment.edge or ""]["boundary"]
         for i, array in enumerate(arrays):
             tensors[f"payload.{name}.{i}"] = np.frombuffer(codec.encode(array), np.uint8)

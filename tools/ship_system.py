@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from ecc_deploy import data
 from ecc_deploy.evaluation.criteria import accuracy
 from ecc_deploy.partition.cost import macs
-from ecc_deploy.training.loop import path_logits
+from ecc_deploy.training.paths import path_logits
 from ecc_deploy.training.run import Run, load_run
 
 PATHS = ("edge", "cloud", "adapted")

@@ -81,6 +81,25 @@ def _value(boundary: Boundary) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(boundary.tensor.name, kind, ["batch", *boundary.tensor.shape])
 
 
+def only_for(model: onnx.ModelProto, output: str) -> list[str]:
+    """Names of the nodes that ``output`` needs and no other output of the graph does; empty where there is none."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+
+    def needed(outputs: list[str]) -> set[str]:
+        found: set[str] = set()
+        todo = [makers[name] for name in outputs if name in makers]
+        while todo:
+            node = todo.pop()
+            if node.name not in found:
+                found.add(node.name)
+                todo += [makers[name] for name in node.input if name in makers]
+        return found
+
+    names = [value.name for value in model.graph.output]
+    own = needed([name for name in names if name == output])
+    return sorted(own - needed([name for name in names if name != output]))
+
+
 def send_codes(model: onnx.ModelProto, boundary: Boundary) -> None:
     """Make an edge half give codes: quantize its float boundary once, clipped to the boundary's bits, in place.
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecc_deploy.bundle.manifest import Deployment, Manifest
+from ecc_deploy.bundle import Bundle
+from ecc_deploy.bundle.codecs import sent
 from ecc_deploy.errors import PayloadError, UsageError
-from ecc_deploy.payload import TensorSpec, make_codec
 from ecc_deploy.payload.choice import CASCADE_COMPARATORS, IMAGE_COMPARATORS
 
 _ORDER = ("edge-only", "cloud-only", "independent", "adaptive", "dynamic")
@@ -17,12 +17,16 @@ _ORDER = ("edge-only", "cloud-only", "independent", "adaptive", "dynamic")
 
 @dataclass(frozen=True)
 class ArmSpec:
-    """One arm: a deployment with one codec. ``codec`` is ``None`` where nothing is sent."""
+    """One arm: a deployment with one codec. ``codec`` is ``None`` where nothing is sent.
+
+    ``fused``: whether the answers to what is sent are those of edge and cloud together.
+    """
 
     name: str
     deployment: str
     architecture: str
     codec: str | None
+    fused: bool = False
 
     @property
     def needs_cloud(self) -> bool:
@@ -30,7 +34,7 @@ class ArmSpec:
 
 
 def choose_arms(
-    manifest: Manifest, selected: Sequence[str] | None = None, image_codecs: Sequence[str] | None = None
+    bundle: Bundle, selected: Sequence[str] | None = None, image_codecs: Sequence[str] | None = None
 ) -> list[ArmSpec]:
     """Return the arms to measure, in the order of the architectures, without duplicates.
 
@@ -42,80 +46,80 @@ def choose_arms(
 
     Raises :class:`UsageError` for an unknown name, listing the known ones, and for a codec that does not fit.
     """
-    arms = _default_arms(manifest, image_codecs)
+    arms = _default_arms(bundle, image_codecs)
     if selected is None:
         return arms
     if not selected:
         raise UsageError("no arm was selected", _known(arms))
-    chosen = [arm for name in selected for arm in _select(manifest, arms, name)]
+    chosen = [arm for name in selected for arm in _select(bundle, arms, name)]
     unique = {(arm.deployment, arm.codec): arm for arm in reversed(chosen)}
     return sorted(unique.values(), key=lambda arm: _rank(arm, arms))
 
 
-def tensor_sent(manifest: Manifest, deployment: Deployment) -> TensorSpec:
-    """The tensor that ``deployment`` encodes: one boundary ``(c, h, w)`` or one uint8 image ``(h, w, c)``."""
-    if deployment.boundary is not None:
-        tensor = manifest.boundaries[deployment.boundary].tensor
-        return TensorSpec(tensor.dtype, tensor.shape)
-    return TensorSpec("uint8", (manifest.input.height, manifest.input.width, manifest.input.channels))
-
-
-def _default_arms(manifest: Manifest, image_codecs: Sequence[str] | None) -> list[ArmSpec]:
+def _default_arms(bundle: Bundle, image_codecs: Sequence[str] | None) -> list[ArmSpec]:
     if image_codecs is not None and not image_codecs:
         raise UsageError("the list of image codecs is empty", f"The usual ones: {', '.join(IMAGE_COMPARATORS)}.")
     arms: list[ArmSpec] = []
-    for name, deployment in manifest.deployments.items():
+    for name, deployment in bundle.manifest.deployments.items():
         architecture, own = deployment.architecture, deployment.codec
         if architecture != "cloud-only":
-            arms.append(ArmSpec(name, name, architecture, own))
+            arms.append(_arm(bundle, name, own, named=name))
         if architecture == "cloud-only":
-            others = image_codecs or _that_fit(manifest, deployment, IMAGE_COMPARATORS)
+            others = image_codecs or _that_fit(bundle, IMAGE_COMPARATORS)
         elif architecture == "independent" and image_codecs is None:
-            others = [codec for codec in _that_fit(manifest, deployment, CASCADE_COMPARATORS) if codec != own]
+            others = [codec for codec in _that_fit(bundle, CASCADE_COMPARATORS) if codec != own]
         else:
             continue
-        codecs = [_canonical(manifest, name, codec) for codec in others]
-        arms += [ArmSpec(f"{name}/{codec}", name, architecture, codec) for codec in dict.fromkeys(codecs)]
+        codecs = [_canonical(bundle, name, codec) for codec in others]
+        arms += [_arm(bundle, name, codec) for codec in dict.fromkeys(codecs)]
     return sorted(arms, key=lambda arm: _ORDER.index(arm.architecture))  # stable: codecs keep their order
 
 
-def _that_fit(manifest: Manifest, deployment: Deployment, codecs: Sequence[str]) -> list[str]:
+def _arm(bundle: Bundle, deployment: str, codec: str | None, *, named: str | None = None) -> ArmSpec:
+    facts = bundle.manifest.deployments[deployment]
+    name = named or f"{deployment}/{codec}"
+    return ArmSpec(name, deployment, facts.architecture, codec, fused=facts.fusion is not None)
+
+
+def _that_fit(bundle: Bundle, codecs: Sequence[str]) -> list[str]:
+    """Those of ``codecs`` that can hold the bundle's images."""
     fitting = []
     for codec in codecs:
         try:
-            make_codec(codec, tensor_sent(manifest, deployment))
+            sent(bundle, None).codec(codec)
         except PayloadError:  # WebP ends at 16,383 pixels a side
             continue
         fitting.append(codec)
     return fitting
 
 
-def _canonical(manifest: Manifest, name: str, codec: str) -> str:
+def _canonical(bundle: Bundle, name: str, codec: str) -> str:
     """The codec's own spelling, if it can hold whatever the deployment ``name`` may send."""
-    deployment = manifest.deployments[name]
-    tensor = tensor_sent(manifest, deployment)
-    top = 255.0 if deployment.boundary is None else 2.0 ** manifest.boundaries[deployment.boundary].bits - 1
+    boundary = bundle.manifest.deployments[name].boundary
+    what = sent(bundle, boundary)
+    tensor = what.tensor
+    top = 255.0 if boundary is None else 2.0 ** bundle.manifest.boundaries[boundary].bits - 1
     largest = min(top, np.iinfo(tensor.dtype).max) if tensor.dtype != "float32" else 0.0
     try:
-        made = make_codec(codec, tensor)
+        made = what.codec(codec)
         made.encode(np.full(tensor.shape, largest, tensor.dtype))
     except PayloadError as error:
         raise UsageError(f"{name} cannot send with the codec {codec!r}: {error.message}", error.hint) from error
     return made.spec
 
 
-def _select(manifest: Manifest, arms: list[ArmSpec], name: str) -> list[ArmSpec]:
+def _select(bundle: Bundle, arms: list[ArmSpec], name: str) -> list[ArmSpec]:
     found = [arm for arm in arms if arm.name == name]
     found = found or [arm for arm in arms if name in (arm.deployment, arm.architecture)]
     if found:
         return found
     key, _, codec = name.partition("/")
-    deployment = manifest.deployments.get(key)
+    deployment = bundle.manifest.deployments.get(key)
     if not codec or deployment is None or deployment.sends is None:
         raise UsageError(f"there is no arm named {name!r} in this bundle", _known(arms))
-    spec = _canonical(manifest, key, codec)
+    spec = _canonical(bundle, key, codec)
     usual = [arm for arm in arms if arm.deployment == key and arm.codec == spec]
-    return usual or [ArmSpec(f"{key}/{spec}", key, deployment.architecture, spec)]
+    return usual or [_arm(bundle, key, spec)]
 
 
 def _rank(arm: ArmSpec, arms: list[ArmSpec]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from ecc_deploy.runtime.result import Reason
 
 
 def bundle_facts(manifest: Manifest) -> dict[str, Any]:
-    """What identifies the bundle, and what it promised: halves, gates and guard results."""
+    """What identifies the bundle, and what it promised: halves, gates, fusions and guard results."""
     deployments = manifest.deployments.items()
     return {
         "name": manifest.name,
@@ -27,6 +27,7 @@ def bundle_facts(manifest: Manifest) -> dict[str, Any]:
             for key, half in manifest.halves.items()
         },
         "gates": {name: facts.gate.model_dump() for name, facts in deployments if facts.gate},
+        "fusions": {name: facts.fusion.model_dump() for name, facts in deployments if facts.fusion},
         "guards": {name: facts.guard.model_dump() for name, facts in deployments if facts.guard},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ecc_deploy.bench import wirebytes
 from ecc_deploy.bench.arms import choose_arms
@@ -15,7 +16,7 @@ from ecc_deploy.bench.opener import Opener
 from ecc_deploy.bench.schema import Bench
 from ecc_deploy.bench.stats import PERCENTILE_METHOD, summarise
 from ecc_deploy.bundle import Bundle, Manifest
-from ecc_deploy.data import Dataset, Samples, load
+from ecc_deploy.data import Dataset, Samples, load, load_for_bundle
 from ecc_deploy.errors import DataError, UsageError
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.runtime.selftest import check_edge
@@ -35,7 +36,8 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     deadline_ms: float = 1000.0,
-    dataset: Dataset | None = None,
+    dataset: Dataset | str | None = None,
+    data_folder: Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
     """Measure the arms of a bundle on the same real samples: accuracy, latency by stage, bytes, MACs.
@@ -44,7 +46,8 @@ def bench(
     again. ``samples``: how many of the test part, chosen by ``seed``; ``None``: all. ``arms`` and ``image_codecs``:
     see :func:`~ecc_deploy.bench.arms.choose_arms`. ``warmup``: samples per arm that do not count. ``threads``: CPU
     threads of one inference, here and in a server that is started. ``deadline_ms``: per request; what misses it is
-    answered by the edge. ``dataset``: instead of the one that the manifest names.
+    answered by the edge. ``dataset``: instead of the one that the manifest names: a dataset, its name, or
+    ``package.module:factory``. ``data_folder``: of its files; ``None`` is the dataset's default place.
 
     The golden self-test runs first, on both sides. A server that goes away meanwhile loses no sample: the edge
     answers, the sample is marked, and ``warnings`` of the result says so.
@@ -53,8 +56,8 @@ def bench(
     """
     _check(samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed)
     manifest = bundle.manifest
-    specs = choose_arms(manifest, arms, image_codecs)
-    source = dataset or load(manifest.dataset)
+    specs = choose_arms(bundle, arms, image_codecs)
+    source = _source(manifest, dataset, data_folder)
     test = _test_part(manifest, source)
     if samples is not None and samples > len(test):
         raise UsageError(f"{samples} samples were asked for, and the {_PART} part of {source.name} has {len(test)}")
@@ -112,6 +115,15 @@ def _check(*, samples: int | None, warmup: int, threads: int, deadline_ms: float
             raise UsageError(f"{name} is {value}; the least is {least}")
     if not 0 < deadline_ms < float("inf"):
         raise UsageError(f"deadline_ms is {deadline_ms}; it is a positive number of milliseconds")
+
+
+def _source(manifest: Manifest, dataset: Dataset | str | None, folder: Path | None) -> Dataset:
+    if dataset is not None and not isinstance(dataset, str):
+        return dataset
+    if dataset is not None and ":" in dataset:
+        return load(dataset, folder)
+    shape = (manifest.input.height, manifest.input.width, manifest.input.channels)
+    return load_for_bundle(dataset or manifest.dataset, shape, manifest.classes, folder)
 
 
 def _test_part(manifest: Manifest, source: Dataset) -> Samples:

@@ -49,6 +49,8 @@ class Arm(_Strict):
     deployment: str
     architecture: str
     codec: str | None
+    fused: bool = False
+    """Whether what the cloud answered was answered by edge and cloud together."""
     samples: int
     accuracy: float
     """0 to 1."""

@@ -44,6 +44,7 @@ def summarise(spec: ArmSpec, manifest: Manifest, raw: RawSamples, wire: WireByte
         deployment=spec.deployment,
         architecture=spec.architecture,
         codec=spec.codec,
+        fused=spec.fused,
         samples=count,
         accuracy=float(np.mean(np.asarray(raw.predicted) == np.asarray(raw.label))),
         offload_rate=float(by_cloud.mean()),

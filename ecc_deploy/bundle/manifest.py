@@ -6,27 +6,24 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-FileName = Annotated[str, Field(pattern=r"^(edge|cloud|golden)/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Dimension = Annotated[int, Field(gt=0, le=65536)]
-Shape = Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=4)]
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
-Bits = Literal[1, 2, 4, 8, 16, 32]
-Score = Literal["max-softmax", "entropy", "margin"]
-Rate = Annotated[float, Field(ge=0, le=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+from ecc_deploy.bundle.deployment import Deployment as Deployment
+from ecc_deploy.bundle.deployment import Fusion as Fusion
+from ecc_deploy.bundle.deployment import Gate as Gate
+from ecc_deploy.bundle.deployment import GuardResult as GuardResult
+from ecc_deploy.bundle.fields import MAX_ELEMENTS as MAX_ELEMENTS
+from ecc_deploy.bundle.fields import MAX_TABLE_BYTES, Dimension, FileName, Finite, Positive, Sha256, Shape, Strict
+from ecc_deploy.bundle.fields import Bits as Bits
+from ecc_deploy.bundle.fields import Name as Name
+from ecc_deploy.bundle.fields import Precision as Precision
+from ecc_deploy.bundle.fields import Score as Score
 
-MAX_ELEMENTS = 64 * 1024 * 1024
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+LOGITS, CONFIDENCE = "logits", "confidence"
+"""Outputs of an edge half that answers: float32 ``[classes]``, and a learned gate's word on them, float32 ``[1]``."""
 
 
-class TensorInfo(_Strict):
+class TensorInfo(Strict):
     """A tensor of a compiled half; ``shape`` without the batch dimension, which comes first."""
 
     name: Name
@@ -44,7 +41,7 @@ class TensorInfo(_Strict):
         return self
 
 
-class InputInfo(_Strict):
+class InputInfo(Strict):
     """What users give: uint8 images (height, width, channels), and how a half's input is made of them.
 
     ``(pixel / 255 - mean) / std`` per channel, then the layout of the half's input tensor.
@@ -54,7 +51,7 @@ class InputInfo(_Strict):
     width: Dimension
     channels: Literal[1, 3]
     mean: tuple[Finite, ...]
-    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
+    std: tuple[Positive, ...]
 
     @model_validator(mode="after")
     def _one_per_channel(self) -> InputInfo:
@@ -63,7 +60,7 @@ class InputInfo(_Strict):
         return self
 
 
-class Boundary(_Strict):
+class Boundary(Strict):
     """The tensor that crosses at one split. Integer codes mean ``(code - zero_point) * scale``.
 
     ``scale`` and ``zero_point`` are absent where the boundary is float32.
@@ -71,8 +68,10 @@ class Boundary(_Strict):
 
     tensor: TensorInfo
     bits: Bits
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    scale: Positive | None = None
     zero_point: int | None = None
+    table: FileName | None = None
+    """What its codecs with a table are made with, on both sides; see :mod:`ecc_deploy.bundle.codecs`."""
 
     @model_validator(mode="after")
     def _scale_where_integer(self) -> Boundary:
@@ -84,7 +83,7 @@ class Boundary(_Strict):
         return self
 
 
-class Half(_Strict):
+class Half(Strict):
     """One compiled model. ``macs``: multiply-accumulates of one sample."""
 
     side: Literal["edge", "cloud"]
@@ -97,78 +96,16 @@ class Half(_Strict):
     macs: Annotated[int, Field(ge=0)]
 
 
-class Gate(_Strict):
-    """Exit on the edge where ``score`` is at least ``threshold``; the scores are in ``runtime/gate.py``."""
-
-    score: Score
-    threshold: Finite
-    offload_rate: Rate
-    """Share that was offloaded where the threshold was chosen, by the compiled edge half."""
-    chosen_on: str
-    """The data that the threshold was chosen on."""
-
-
-class GuardResult(_Strict):
-    """Accuracy (0 to 1) on the held-out split, float and as compiled; ``drop_points`` in percentage points."""
-
-    data: str
-    samples: Annotated[int, Field(gt=0)]
-    float_accuracy: Rate
-    compiled_accuracy: Rate
-    drop_points: Finite
-    max_drop_points: Finite
-
-
-class Deployment(_Strict):
-    """One way to run the bundle: which halves, what is sent, when.
-
-    ========== ======== ======== ========== =====
-    architecture edge     cloud    sends      gate
-    ========== ======== ======== ========== =====
-    edge-only  exit     —        —          —
-    cloud-only —        full     input      —
-    independent exit    full     input      yes
-    adaptive   boundary tail     boundary   —
-    dynamic    both     tail     boundary   yes
-    ========== ======== ======== ========== =====
-    """
-
-    architecture: Literal["edge-only", "cloud-only", "independent", "adaptive", "dynamic"]
-    edge: Name | None = None
-    """Key of the edge half in ``Manifest.halves``."""
-    cloud: Name | None = None
-    sends: Literal["input", "boundary"] | None = None
-    boundary: Name | None = None
-    """Key in ``Manifest.boundaries``, where a boundary is sent."""
-    codec: Annotated[str, Field(max_length=64)] | None = None
-    gate: Gate | None = None
-    guard: GuardResult | None = None
-
-    @model_validator(mode="after")
-    def _shape_of_architecture(self) -> Deployment:
-        wanted = {
-            "edge-only": (True, False, None, False),
-            "cloud-only": (False, True, "input", False),
-            "independent": (True, True, "input", True),
-            "adaptive": (True, True, "boundary", False),
-            "dynamic": (True, True, "boundary", True),
-        }[self.architecture]
-        if (self.edge is not None, self.cloud is not None, self.sends, self.gate is not None) != wanted:
-            raise ValueError(f"edge, cloud, sends and gate are not those of {self.architecture}")
-        if (self.codec is not None) != (self.sends is not None):
-            raise ValueError("a codec belongs to what is sent")
-        if (self.boundary is not None) != (self.sends == "boundary"):
-            raise ValueError("a boundary is named where one is sent")
-        return self
-
-
-class File(_Strict):
+class File(Strict):
     sha256: Sha256
     bytes: Annotated[int, Field(ge=0)]
 
 
-class Manifest(_Strict):
-    """``manifest.json``. Half outputs are named ``logits`` and ``boundary``; inputs ``image`` and ``boundary``."""
+class Manifest(Strict):
+    """``manifest.json``.
+
+    Half outputs are named ``logits``, ``boundary`` and ``confidence``; inputs ``image`` and ``boundary``.
+    """
 
     schema_version: Literal[1] = 1
     name: Name
@@ -202,13 +139,24 @@ class Manifest(_Strict):
         for key, item in self.halves.items():
             if item.file not in self.files:
                 raise ValueError(f"the file of the half {key!r} is not listed")
+        sent_to: dict[str, str] = {}
         for name, deployment in self.deployments.items():
             if deployment.edge is not None:
-                half(deployment.edge, "edge")
+                _check_outputs(name, deployment, half(deployment.edge, "edge"))
             if deployment.cloud is not None:
                 half(deployment.cloud, "cloud")
-            if deployment.boundary is not None and deployment.boundary not in self.boundaries:
-                raise ValueError(f"the boundary of the deployment {name!r} is not listed")
+            if deployment.boundary is not None:
+                if deployment.boundary not in self.boundaries:
+                    raise ValueError(f"the boundary of the deployment {name!r} is not listed")
+                if sent_to.setdefault(deployment.cloud or "", deployment.boundary) != deployment.boundary:
+                    raise ValueError(f"deployments send different boundaries to the half {deployment.cloud!r}")
+        for key, boundary in self.boundaries.items():
+            if boundary.table is None:
+                continue
+            if boundary.table not in self.files:
+                raise ValueError(f"the codec's table of the boundary {key!r} is not listed")
+            if self.files[boundary.table].bytes > MAX_TABLE_BYTES:
+                raise ValueError(f"the codec's table of the boundary {key!r} is larger than {MAX_TABLE_BYTES} bytes")
         if self.golden not in self.files:
             raise ValueError("the golden samples are not listed")
         return self
@@ -223,6 +171,18 @@ class Manifest(_Strict):
         """The deployment's half on ``side``, where it has one."""
         key = deployment.edge if side == "edge" else deployment.cloud
         return None if key is None else self.halves[key]
+
+
+def _check_outputs(name: str, deployment: Deployment, half: Half) -> None:
+    """What a gate or a fusion works on must come out of the edge half."""
+    outputs = {t.name: (t.dtype, t.shape) for t in half.outputs}
+    is_learned = deployment.gate is not None and deployment.gate.score == "learned"
+    if is_learned and outputs.get(CONFIDENCE) != ("float32", (1,)):
+        raise ValueError(
+            f"the gate of the deployment {name!r} is learned, and its edge half gives no float32 {CONFIDENCE} [1]"
+        )
+    if deployment.fusion is not None and LOGITS not in outputs:
+        raise ValueError(f"the deployment {name!r} fuses answers, and its edge half gives no {LOGITS}")
 
 
 def canonical(value: object) -> bytes:

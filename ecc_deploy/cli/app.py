@@ -10,6 +10,7 @@ import typer
 
 from ecc_deploy.cli import (
     bench,
+    data,
     doctor,
     evaluate,
     export,
@@ -47,6 +48,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(targets.app, name="targets")
+app.add_typer(data.app, name="data")
 
 
 def _show_version(is_wanted: bool) -> None:

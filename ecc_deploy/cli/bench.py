@@ -28,6 +28,18 @@ def bench(
         list[str] | None,
         typer.Option("--image-codec", metavar="CODEC", help="Codec of cloud-only: png, webp:80, ... Repeatable."),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Dataset instead of the bundle's: a name, or package.module:factory.",
+        ),
+    ] = None,
+    data_folder: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Folder of the dataset. Default: the dataset's own place."),
+    ] = None,
     warmup: Annotated[int, typer.Option("--warmup", min=0, help="Samples per arm that do not count.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Choice and order of the samples.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of one inference.")] = 1,
@@ -51,6 +63,8 @@ def bench(
             samples=samples,
             arms=arch or None,
             image_codecs=image_codec or None,
+            dataset=dataset,
+            data_folder=data_folder,
             warmup=warmup,
             seed=seed,
             threads=threads,

@@ -2,72 +2,118 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import checks, terminal
 from ecc_deploy.cli.progress import shown_progress
+from ecc_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ecc_deploy.evaluation.result import Evaluation
+    from ecc_deploy.progress import Progress
 
-    from ecc_deploy.evaluation.evaluate import Evaluation
+_SIGNS = {"win": "+", "loss": "−", "note": "·"}
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME.")],
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN|BUNDLE...",
+            help="Run directory, shipped:NAME, or bundle. Several: one recipe with different seeds.",
+        ),
+    ],
     part: Annotated[str, typer.Option("--part", help="Part of the dataset: train, val or test.")] = "test",
     offload_rate: Annotated[
         float, typer.Option("--offload-rate", min=0, max=1, help="Share of samples that the gates send, 0 to 1.")
     ] = 0.3,
     gate: Annotated[
-        str, typer.Option("--gate", help="Score of the gates: max-softmax, entropy or margin.")
-    ] = "max-softmax",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+        str,
+        typer.Option(
+            "--gate", help="Score of the gates: max-softmax, entropy, margin or learned; auto: the best on val."
+        ),
+    ] = "auto",
+    fusion: Annotated[
+        str,
+        typer.Option(
+            "--fusion", help="auto: edge and cloud answer together what is sent; off: the cloud answers it alone."
+        ),
+    ] = "auto",
+    image_codecs: Annotated[
+        str | None,
+        typer.Option(
+            "--image-codecs",
+            metavar="CODEC,...",
+            help="Codecs of cloud-only and ECC-I, such as raw,png,webp:50. Default: twelve; each lossy one takes time.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME", help="Dataset instead of the bundle's: a name, or package.module:factory."
+        ),
+    ] = None,
+    data_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FOLDER", help="Folder of a bundle's dataset. Default: the dataset's own place."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows and curves as JSON instead of a table.")] = False,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", metavar="FILE", help="Also write the curves to this HTML file.")
+    ] = None,
 ) -> None:
-    """Evaluate a trained system before it is compiled.
+    """Evaluate a trained system, or its compiled halves.
 
-    Accuracy, computation (MACs) and communication (bytes) of every architecture, and of what it competes with:
-    edge-only, cloud-only with several image codecs, and random offload.
+    Accuracy, computation (MACs) and communication (bytes) of every architecture, at one offload rate and over all of
+    them, and of what it competes with: edge-only, cloud-only and ECC-I with several image codecs, random offload.
     """
-    import ecc_deploy as ecc
+    if len(set(systems)) < len(systems):
+        raise UsageError("a system is named twice, and a seed counts once", "Name each run or bundle once.")
+    if plots is not None:
+        checks.output_file(plots)
+        from ecc_deploy.report.html import check_installed
 
+        check_installed()
+    options: dict = {
+        "part": part,
+        "offload_rate": offload_rate,
+        "gate": gate,
+        "fusion": fusion,
+        "dataset": dataset,
+        "data_folder": data_folder,
+    }
+    if image_codecs is not None:
+        options["image_codecs"] = [codec.strip() for codec in image_codecs.split(",")]
     with shown_progress() as progress:
-        result = ecc.evaluate(run, part=part, offload_rate=offload_rate, gate=gate, progress=progress)
+        runs = [_one(system, len(systems) > 1, progress, options) for system in systems]
+
+    from ecc_deploy.evaluation.findings import findings
+    from ecc_deploy.evaluation.seeds import Seeds, over_seeds
+    from ecc_deploy.report.evaluations import evaluation_table, heading, write_curves
+
+    result = over_seeds(runs) if len(runs) > 1 else runs[0]
+    if plots is not None:
+        terminal.note(f"Curves: {write_curves(result, plots)}")
     if as_json:
         terminal.show_json(result.to_json())
-    else:
-        terminal.show(_table(result))
-
-
-def _table(result: Evaluation) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    from ecc_deploy.report import formats
-
-    table = Table(
-        title=f"{result.system}, split {result.split}: {result.dataset} {result.part}, {result.samples:,} samples",
-        caption="Gap: recovered share of the way from edge-only to cloud-only. M: million multiply-accumulates.\n"
-        "Bytes: payload after the codec. Means over all samples, sent or not.",
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+        return
+    mean = result.mean if isinstance(result, Seeds) else result
+    terminal.show(
+        heading(result),
+        evaluation_table(result, terminal.console().width),
+        *[f"{_SIGNS[finding.kind]} {finding.text}" for finding in findings(mean)],
     )
-    table.add_column("Architecture", no_wrap=True)
-    for heading in ("Top-1 %", "Gap %", "Sent %", "Edge M", "Cloud M", "Bytes"):
-        table.add_column(heading, justify="right")
-    for row in result.rows:
-        table.add_row(
-            row.name,
-            formats.fixed(100 * row.accuracy, 2),
-            formats.fixed(None if row.gap_recovered is None else 100 * row.gap_recovered, 0),
-            formats.fixed(100 * row.offload_rate, 1),
-            formats.fixed(row.edge_macs / 1e6, 2),
-            formats.fixed(row.cloud_macs / 1e6, 2),
-            formats.significant(row.payload_bytes),
-        )
-    return table
+
+
+def _one(system: str, is_named: bool, progress: Progress, options: dict) -> Evaluation:
+    import ecc_deploy as ecc
+
+    def shown(what: str, done: int, total: int, note: str = "") -> None:
+        progress(f"{what} {system}" if is_named else what, done, total, note)
+
+    return ecc.evaluate(system, progress=shown, **options)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME; with --pick a sweep.")],
     out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Bundle to write; an older one is replaced.")],
     target: Annotated[
         str, typer.Option("--target", help="Device of the edge half: name or path of a target.")
@@ -36,8 +36,11 @@ def export(
         str, typer.Option("--calibration", help="How int8 ranges are found: name or path of a calibration recipe.")
     ] = "minmax",
     gate: Annotated[
-        str, typer.Option("--gate", help="Score of the gates: max-softmax, entropy or margin.")
-    ] = "max-softmax",
+        str,
+        typer.Option(
+            "--gate", help="Score of the gates: max-softmax, entropy, margin or learned; auto: the best on val."
+        ),
+    ] = "auto",
     offload_rate: Annotated[
         float | None,
         typer.Option("--offload-rate", min=0, max=1, help="Share of samples that the gates send. Default: 0.3."),
@@ -48,6 +51,12 @@ def export(
             "--min-accuracy", min=0, max=1, help="Instead of a rate: accuracy to reach, with the fewest samples sent."
         ),
     ] = None,
+    fusion: Annotated[
+        str,
+        typer.Option(
+            "--fusion", help="auto: edge and cloud answer together what is sent; off: the cloud answers it alone."
+        ),
+    ] = "auto",
     codec: Annotated[
         str, typer.Option("--codec", help="Codec of the boundary, such as int4+zstd; auto: the smallest payload.")
     ] = "auto",
@@ -57,6 +66,15 @@ def export(
     max_drop: Annotated[
         float, typer.Option("--max-drop", min=0, max=100, help="Percentage points that compiling may cost.")
     ] = 1.0,
+    constraints: Annotated[
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="CONSTRAINTS",
+            help="Of a sweep: the most accurate point within 'bytes<=64, top1>=93'. Metrics: top1 (percent), bytes, "
+            "cloud_macs, edge_macs, offload_rate.",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of a table.")] = False,
 ) -> None:
@@ -66,9 +84,17 @@ def export(
     """
     if offload_rate is not None and min_accuracy is not None:
         raise UsageError("--offload-rate and --min-accuracy exclude each other", "Give one of them, or none.")
+    if constraints is not None and (offload_rate is not None or min_accuracy is not None):
+        raise UsageError("--pick chooses the offload rate too", "Leave --offload-rate and --min-accuracy out.")
     checks.output_folder(out)
     import ecc_deploy as ecc
 
+    if constraints is not None:
+        sweep = ecc.load_sweep(run)
+        point = ecc.pick_point(sweep, constraints)
+        terminal.note(f"Picked {sweep.describe(point)}")
+        run = str(Path(run) / sweep.trial(point.trial).run)
+        offload_rate = point.wanted_rate if point.architecture == "dynamic" else None
     with shown_progress() as progress:
         bundle = ecc.export_bundle(
             run,
@@ -81,6 +107,7 @@ def export(
             gate=gate,
             offload_rate=offload_rate,
             min_accuracy=min_accuracy,
+            fusion=fusion,
             codec=codec,
             image_codec=image_codec,
             max_drop=max_drop,
@@ -108,7 +135,7 @@ def _table(bundle: Bundle) -> Table:
     )
     for heading in ("Deployment", "Halves", "Codec", "Gate"):
         table.add_column(heading)
-    for heading in ("Float", "Compiled", "Drop, points"):
+    for heading in ("Edge weight", "Float", "Compiled", "Drop, points"):
         table.add_column(heading, justify="right")
     for name, item in manifest.deployments.items():
         halves = [f"{key} ({manifest.halves[key].precision})" for key in (item.edge, item.cloud) if key]
@@ -119,6 +146,7 @@ def _table(bundle: Bundle) -> Table:
             " → ".join(halves),
             item.codec or "—",
             gate,
+            formats.fixed(item.fusion.edge_weight if item.fusion else None, 2),
             formats.percent(guard.float_accuracy if guard else None),
             formats.percent(guard.compiled_accuracy if guard else None),
             formats.fixed(guard.drop_points if guard else None, 2),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ecc_deploy import resources
-from ecc_deploy.data.interface import Normalisation, Samples, dataset
+from ecc_deploy.data.interface import DatasetInfo, Normalisation, Samples, dataset
 from ecc_deploy.errors import DataError
 
 CLASSES = (
@@ -20,6 +20,9 @@ CLASSES = (
 )  # fmt: skip
 NORMALISATION = Normalisation(mean=(0.2860,), std=(0.3530,))
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+VARIABLE = "ECC_DEPLOY_FASHION_MNIST"
+TITLE = "clothing of 10 classes, 28×28, grey"
+FILES = tuple(f"{stem}-{kind}-ubyte.gz" for stem in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
 @functools.cache
@@ -38,6 +41,23 @@ class FashionMnistSample:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or resources.folder("calibration") / "fashion_mnist"
+
+    @classmethod
+    def info(cls) -> DatasetInfo:
+        """What ``ecc-deploy data list`` shows."""
+        folder = resources.folder("calibration") / "fashion_mnist"
+        parts = _index(folder)["parts"]
+        files = [folder / f"{part}.webp" for part in parts]
+        is_there = all(path.is_file() for path in files)
+        return DatasetInfo(
+            name=cls.name,
+            title=TITLE,
+            images={part: len(facts["labels"]) for part, facts in parts.items()},
+            bytes=sum(path.stat().st_size for path in files) if is_there else None,
+            folder=folder,
+            is_there=is_there,
+            how="comes with ecc-deploy",
+        )
 
     def part(self, name: str) -> Samples:
         from PIL import Image
@@ -74,7 +94,21 @@ class FashionMnist:
     normalisation = NORMALISATION
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or Path(os.environ.get("ECC_DEPLOY_FASHION_MNIST", DEBIAN_FOLDER))
+        self._folder = folder or Path(os.environ.get(VARIABLE, DEBIAN_FOLDER))
+
+    @classmethod
+    def info(cls) -> DatasetInfo:
+        """What ``ecc-deploy data list`` shows."""
+        folder = Path(os.environ.get(VARIABLE, DEBIAN_FOLDER))
+        return DatasetInfo(
+            name=cls.name,
+            title=TITLE,
+            images={"train": 59_000, "val": 1_000, "test": 10_000},
+            bytes=30_878_645,
+            folder=folder,
+            is_there=all((folder / name).is_file() for name in FILES),
+            how=f"Debian's package dataset-fashion-mnist; or set {VARIABLE} to the folder of the four IDX files",
+        )
 
     def _read(self, stem: str, kind: str) -> np.ndarray:
         path = self._folder / f"{stem}-{kind}-ubyte.gz"

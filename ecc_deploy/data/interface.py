@@ -1,4 +1,4 @@
-"""What a dataset is, and the register of datasets by name.
+"""What a dataset is, and the decorator that registers one by its name.
 
 A dataset is one module with one class and the decorator :func:`dataset`. It needs numpy only: a device that
 benchmarks a bundle reads its samples through here.
@@ -6,15 +6,12 @@ benchmarks a bundle reads its samples through here.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-
-from ecc_deploy.errors import DataError
 
 PARTS = ("train", "val", "test")
 
@@ -51,6 +48,10 @@ class Normalisation:
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""Of the ImageNet training images, RGB: what most published checkpoints were trained with, on other images too."""
+
+
 class Dataset(Protocol):
     """A labelled image dataset in three disjoint parts: ``train``, ``val`` (thresholds, guards) and ``test``."""
 
@@ -65,35 +66,36 @@ class Dataset(Protocol):
         ...
 
 
-_BUILTIN = {
-    "fashion-mnist": "ecc_deploy.data.fashion_mnist",
-    "fashion-mnist-sample": "ecc_deploy.data.fashion_mnist",
-}
-_REGISTER: dict[str, Callable[[Path | None], Dataset]] = {}
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known about a dataset before it is read. A registered class gives it by a class method ``info()``."""
+
+    name: str
+    title: str
+    images: Mapping[str, int] = field(default_factory=dict)
+    """Of each part; empty where they are the user's."""
+    bytes: int | None = None
+    """On disk."""
+    folder: Path | None = None
+    """Where its files are expected."""
+    is_there: bool | None = None
+    """Whether they are; ``None`` where there is no expected place. Names and sizes are looked at, not the content."""
+    how: str = ""
+    """How to get it."""
+
+
+_REGISTER: dict[str, Callable[..., Dataset]] = {}
 
 
 def dataset(name: str) -> Callable[[type], type]:
-    """Class decorator: register a dataset whose constructor takes the folder of its files, or ``None``."""
+    """Class decorator: register a dataset.
+
+    Its constructor takes the folder of its files, or ``None``, and what ``arguments`` it likes by keyword. Reading
+    belongs into ``part``: a dataset is also made where only its facts are wanted.
+    """
 
     def register(cls: type) -> type:
         _REGISTER[name] = cls
         return cls
 
     return register
-
-
-def names() -> list[str]:
-    """The names that :func:`load` takes."""
-    return sorted({*_BUILTIN, *_REGISTER})
-
-
-def load(name: str, folder: Path | None = None) -> Dataset:
-    """Return the dataset ``name``, its files in ``folder`` (each dataset has a default place).
-
-    Raises :class:`DataError` for an unknown name.
-    """
-    if name not in _REGISTER and name in _BUILTIN:
-        importlib.import_module(_BUILTIN[name])
-    if name not in _REGISTER:
-        raise DataError(f"there is no dataset named {name!r}", f"Known datasets: {', '.join(names())}.")
-    return _REGISTER[name](folder)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ecc_deploy.systems.system import EdgeCloudSystem
-from ecc_deploy.training.loop import path_logits
+from ecc_deploy.training.paths import path_logits
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,19 @@ class Answers:
     """Of the whole cloud model, on the input as the image codec delivers it."""
     adapted: np.ndarray
     """Of the cloud tail, on the boundary as the codec delivers it."""
+    confidence: np.ndarray | None = None
+    """Of the learned gate beside ``edge``, ``[N]``; ``None`` where it is not trained."""
+    gate_confidence: np.ndarray | None = None
+    """Of the learned gate beside ``gate_edge``."""
 
 
-def float_answers(system: EdgeCloudSystem, images: np.ndarray) -> Answers:
+def float_answers(system: EdgeCloudSystem, images: np.ndarray, *, learned_gate: bool = False) -> Answers:
     """Answers of the float system; ``images``: normalised float32 ``[N, C, H, W]``.
 
-    The bottleneck's quantizer is part of the system as it was trained, so it acts here too.
+    The bottleneck's quantizer is part of the system as it was trained, so it acts here too. ``learned_gate``: whether
+    the system's gate is trained.
     """
-    paths = path_logits(system, torch.from_numpy(images), ("edge", "cloud", "adapted"))
-    edge, cloud, adapted = (paths[path].numpy() for path in ("edge", "cloud", "adapted"))
-    return Answers(edge, edge, cloud, adapted)
+    wanted = ("edge", "cloud", "adapted", *(("gate",) if learned_gate else ()))
+    paths = {path: out.numpy() for path, out in path_logits(system, torch.from_numpy(images), wanted).items()}
+    sure = paths.get("gate")
+    return Answers(paths["edge"], paths["edge"], paths["cloud"], paths["adapted"], sure, sure)

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.evaluation.answers import Answers
+from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
 from ecc_deploy.payload.choice import through
-
-BATCH = 64
-"""The largest batch that a dynamic half is compiled for."""
-
-
-def chunks(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
-    """Consecutive slices of at most ``size``."""
-    for start in range(0, len(array), size):
-        yield array[start : start + size]
-
-
-def run_all(runner: Runner, name: str, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Run a half over all ``inputs`` (its one input tensor), batch by batch."""
-    parts = [runner.run({name: np.ascontiguousarray(chunk)}) for chunk in chunks(inputs)]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def compiled_answers(
@@ -38,11 +24,20 @@ def compiled_answers(
 
     ``images`` and ``received``: normalised float32 ``[N, C, H, W]``, on the edge and as the image codec delivers them.
     """
+    alone = run_all(runners[EXIT], "image", images)
     both = run_all(runners[EXIT_AND_ENCODE], "image", images)
     boundary = run_all(runners[ENCODE], "image", images)["boundary"]
     return Answers(
-        edge=run_all(runners[EXIT], "image", images)["logits"],
+        edge=alone["logits"],
         gate_edge=both["logits"],
         cloud=run_all(runners[FULL], "image", received)["logits"],
         adapted=run_all(runners[TAIL], "boundary", through(boundary_codec, boundary))["logits"],
+        confidence=_column(alone),
+        gate_confidence=_column(both),
     )
+
+
+def _column(outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The learned gate's output as ``[N]``, where the half has one."""
+    found = outputs.get("confidence")
+    return None if found is None else found[:, 0]

@@ -1,57 +1,63 @@
-"""The deployments of a bundle: five ways to run the same halves, and their gates."""
+"""The deployments of a bundle: ways to run the same halves, with their gates and fusions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from ecc_deploy.bundle import Deployment, Gate, GuardResult
-from ecc_deploy.bundle.manifest import Score
+from ecc_deploy.bundle import Deployment, Fusion, GuardResult
 from ecc_deploy.evaluation.answers import Answers
-from ecc_deploy.evaluation.criteria import collaborate
-from ecc_deploy.evaluation.thresholds import for_accuracy, for_offload_rate
+from ecc_deploy.evaluation.fusion import fit_fusion
+from ecc_deploy.export.gating import Collaboration, GatedAnswers, Wanted, together
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
-from ecc_deploy.runtime.gate import confidence, offloads
+
+ADAPTIVE_FUSED = "adaptive-fused"
 
 
-def gate_for(
-    edge: np.ndarray,
-    cloud: np.ndarray,
-    labels: np.ndarray,
-    score: Score,
-    offload_rate: float | None,
-    min_accuracy: float | None,
-    chosen_on: str,
-) -> Gate:
-    """The gate of one deployment, from its compiled answers (logits ``[N, classes]``) on the calibration split."""
-    sure = confidence(edge, score)
-    if min_accuracy is not None:
-        correct = edge.argmax(axis=1) == labels, cloud.argmax(axis=1) == labels
-        threshold = for_accuracy(sure, *correct, min_accuracy)
-    else:
-        assert offload_rate is not None
-        threshold = for_offload_rate(sure, offload_rate)
-    rate = float((sure < threshold).mean())
-    return Gate(score=score, threshold=threshold, offload_rate=rate, chosen_on=chosen_on)
+@dataclass(frozen=True)
+class Plan:
+    """How the deployments with two sides collaborate. ``adaptive``: the fusion of ECC-A, where there is one."""
+
+    independent: Collaboration
+    dynamic: Collaboration
+    adaptive: Fusion | None
 
 
-def final_answers(answers: Answers, gates: Mapping[str, Gate]) -> dict[str, np.ndarray]:
+def make_plan(answers: Answers, labels: np.ndarray, wanted: Wanted, chosen_on: str) -> Plan:
+    """Choose gates and fusions from the compiled ``answers`` on the calibration split.
+
+    Raises :class:`UsageError` where the wanted accuracy cannot be reached.
+    """
+    independent = GatedAnswers(answers.edge, answers.cloud, labels, answers.confidence)
+    dynamic = GatedAnswers(answers.gate_edge, answers.adapted, labels, answers.gate_confidence)
+    return Plan(
+        independent=independent.choose(wanted, chosen_on),
+        dynamic=dynamic.choose(wanted, chosen_on),
+        adaptive=fit_fusion(answers.gate_edge, answers.adapted, labels) if wanted.fused else None,
+    )
+
+
+def final_answers(answers: Answers, plan: Plan) -> dict[str, np.ndarray]:
     """Logits ``[N, classes]`` that each deployment ends with."""
-    return {
+    final = {
         "edge-only": answers.edge,
         "cloud-only": answers.cloud,
-        "independent": collaborate(answers.edge, answers.cloud, offloads(answers.edge, gates["independent"])),
+        "independent": plan.independent.answers(answers.edge, answers.cloud, answers.confidence),
         "adaptive": answers.adapted,
-        "dynamic": collaborate(answers.gate_edge, answers.adapted, offloads(answers.gate_edge, gates["dynamic"])),
+        "dynamic": plan.dynamic.answers(answers.gate_edge, answers.adapted, answers.gate_confidence),
     }
+    if plan.adaptive is not None:
+        final[ADAPTIVE_FUSED] = together(answers.gate_edge, answers.adapted, plan.adaptive)
+    return final
 
 
 def deployments(
     split: str,
     boundary_codec: str,
     image_codec: str,
-    gates: Mapping[str, Gate],
+    plan: Plan,
     guard: Mapping[str, GuardResult],
 ) -> dict[str, Deployment]:
     """The deployments as the manifest lists them."""
@@ -60,10 +66,13 @@ def deployments(
     facts: dict[str, dict] = {
         "edge-only": {"edge": EXIT},
         "cloud-only": image,
-        "independent": {"edge": EXIT, **image, "gate": gates["independent"]},
+        "independent": {"edge": EXIT, **image, **vars(plan.independent)},
         "adaptive": {"edge": ENCODE, **boundary},
-        "dynamic": {"edge": EXIT_AND_ENCODE, **boundary, "gate": gates["dynamic"]},
+        "dynamic": {"edge": EXIT_AND_ENCODE, **boundary, **vars(plan.dynamic)},
     }
+    if plan.adaptive is not None:
+        fused = {"architecture": "adaptive", "fusion": plan.adaptive}
+        facts[ADAPTIVE_FUSED] = {"edge": EXIT_AND_ENCODE, **boundary, **fused}
     return {
         name: Deployment.model_validate({"architecture": name, "guard": guard[name], **fields})
         for name, fields in facts.items()

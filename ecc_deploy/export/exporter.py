@@ -5,34 +5,34 @@ from __future__ import annotations
 import platform
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from ecc_deploy import data
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.backends.targets import Target, load_target
-from ecc_deploy.bundle import Bundle, Half, InputInfo, Manifest, hash_file, write_bundle
-from ecc_deploy.bundle.manifest import Precision, Score
+from ecc_deploy.bundle import Bundle, Half, Manifest, write_bundle
+from ecc_deploy.bundle.manifest import Precision
 from ecc_deploy.data import Dataset
 from ecc_deploy.errors import RunError, TargetError, UsageError
 from ecc_deploy.evaluation.answers import float_answers
-from ecc_deploy.export.compiled import compiled_answers, run_all
-from ecc_deploy.export.deployments import deployments, final_answers, gate_for
-from ecc_deploy.export.golden import COUNT, FILE, write_golden
-from ecc_deploy.partition.halves import ENCODE, EXIT, Halves, halves_of
+from ecc_deploy.evaluation.offline import run_all
+from ecc_deploy.export.boundary_codec import choose_codec, with_table
+from ecc_deploy.export.compiled import compiled_answers
+from ecc_deploy.export.deployments import deployments, final_answers, make_plan
+from ecc_deploy.export.described import describe
+from ecc_deploy.export.gating import AUTO, Wanted, scores_of
+from ecc_deploy.export.golden import COUNT, write_golden
+from ecc_deploy.partition.halves import ENCODE, Halves, halves_of
 from ecc_deploy.payload import TensorSpec
-from ecc_deploy.payload.choice import LOSSLESS_IMAGE, boundary_candidates, choose, through
+from ecc_deploy.payload.choice import LOSSLESS_IMAGE, choose, through
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw, load_calibration
 from ecc_deploy.quantization.guard import judge
-from ecc_deploy.runtime.gate import known_score
-from ecc_deploy.training.run import Run, load_run
+from ecc_deploy.training.run import Run, load_data, load_run
 
 DEFAULT_OFFLOAD_RATE = 0.3
 STEPS = 8  # five halves, then codecs and thresholds, guard, golden samples
@@ -47,9 +47,10 @@ def export(
     precision: str = "int8",
     cloud_precision: str | None = None,
     calibration: str | Path = "minmax",
-    gate: str = "max-softmax",
+    gate: str = AUTO,
     offload_rate: float | None = None,
     min_accuracy: float | None = None,
+    fusion: str = AUTO,
     codec: str = "auto",
     image_codec: str = "auto",
     max_drop: float = 1.0,
@@ -59,10 +60,13 @@ def export(
     """Export the run directory ``run`` (or ``shipped:NAME``) as a bundle at ``out``.
 
     * ``target``, ``cloud_target``: what each half is compiled for; ``cloud_precision`` is ``precision`` if absent.
-    * ``gate``: the score of the gates; the threshold is chosen on the data's val part, by the compiled edge half, for
-      ``offload_rate`` (0 to 1; default 0.3) or for the fewest offloads that give ``min_accuracy`` (0 to 1).
-    * ``codec``: of the boundary, ``image_codec``: of the input; ``auto`` takes what gives the fewest bytes on the
-      calibration samples without losing anything.
+    * ``gate``: the score of the gates; the threshold is chosen on the data's val part, by the compiled halves, for
+      ``offload_rate`` (0 to 1; default 0.3) or for the fewest offloads that give ``min_accuracy`` (0 to 1). ``auto``
+      takes for each gate the score that does best there; ``learned`` needs a run whose gate is trained.
+    * ``fusion``: ``auto`` makes one answer of the edge's and the cloud's for what is sent, weights and temperatures
+      fitted on the val part, and adds the deployment ``adaptive-fused``; with ``off`` the cloud's answer stands alone.
+    * ``codec``: of the boundary, ``image_codec``: of the input; ``auto`` takes what gives the fewest bytes on samples
+      of the train part without losing anything.
     * ``max_drop``: percentage points that compiling may cost any deployment, measured on the val part.
 
     Raises :class:`RunError`, :class:`TargetError`, :class:`BackendMissingError`, :class:`ExportRejectedError`,
@@ -72,14 +76,18 @@ def export(
         raise UsageError("give an offload rate or a minimum accuracy, not both")
     if offload_rate is None and min_accuracy is None:
         offload_rate = DEFAULT_OFFLOAD_RATE
+    if fusion not in (AUTO, "off"):
+        raise UsageError(f"there is no fusion {fusion!r}", "Give auto or off.")
     targets = {"edge": load_target(target), "cloud": load_target(cloud_target)}
     precisions = {
         "edge": _precision(targets["edge"], "edge", precision),
         "cloud": _precision(targets["cloud"], "cloud", cloud_precision or precision),
     }
-    choices = _Choices(known_score(gate), offload_rate, min_accuracy, codec, image_codec, max_drop)
     loaded = load_run(run)
     _check_trained(loaded)
+    scores = scores_of(gate, has_learned="gate" in loaded.parts)
+    wanted = Wanted(scores, offload_rate, min_accuracy, fused=fusion == AUTO)
+    choices = _Choices(wanted, codec, image_codec, max_drop)
     exporter = _Exporter(loaded, targets, load_calibration(calibration), threads, progress)
 
     def fill(folder: Path) -> Manifest:
@@ -98,9 +106,7 @@ def export(
 class _Choices:
     """What :func:`export` was asked for, beyond targets and precisions."""
 
-    gate: Score
-    offload_rate: float | None
-    min_accuracy: float | None
+    wanted: Wanted
     codec: str
     image_codec: str
     max_drop: float
@@ -141,8 +147,9 @@ class _Exporter:
         self.run, self.targets, self.calibration = run, targets, calibration
         self.threads, self.progress = threads, progress
         self.done = 0
-        self.dataset: Dataset = data.load(run.recipe.data.name, run.recipe.data.folder)
-        self.halves: Halves = halves_of(run.system, len(self.dataset.classes))
+        self.dataset: Dataset = load_data(run.recipe)
+        self.learned_gate = "gate" in run.parts
+        self.halves: Halves = halves_of(run.system, len(self.dataset.classes), learned_gate=self.learned_gate)
         self.compiled: dict[str, Half] = {}
         self.calibration_samples = draw(calibration, self.dataset)
         self.calibration_images = self.dataset.normalisation(self.calibration_samples.images)
@@ -178,76 +185,48 @@ class _Exporter:
             )
             if key == ENCODE:
                 with open_runner(folder / self.compiled[key].file, self.compiled[key], self.threads) as runner:
-                    self.calibration_codes = run_all(runner, "image", self.calibration_images)["boundary"]
-                received = self.calibration_codes.astype(np.float32)
+                    codes = run_all(runner, "image", self.calibration_images)["boundary"]
+                received = codes.astype(np.float32)
                 if boundary.scale is not None:
                     received = (received - np.float32(boundary.zero_point or 0)) * np.float32(boundary.scale)
 
     def finish(self, folder: Path, runners: dict[str, Runner], choices: _Choices) -> Manifest:
-        """Choose codecs and thresholds, judge the drop, write golden samples; returns the manifest."""
-        dataset, boundary = self.dataset, self.halves.boundary
-        self.step("choosing codecs and thresholds")
-        tensor = TensorSpec(boundary.tensor.dtype, boundary.tensor.shape)
-        boundary_codec = choose(choices.codec, boundary_candidates(boundary.bits), tensor, self.calibration_codes)
+        """Choose codecs, gates and fusions, judge the drop, write golden samples; returns the manifest."""
+        dataset, split = self.dataset, self.run.system.split.name
+        self.step("choosing codecs, thresholds and fusion")
+        boundary_codec = choose_codec(choices.codec, self.halves.boundary, runners[ENCODE], self.calibration, dataset)
+        boundary = with_table(self.halves.boundary, boundary_codec, folder, f"codec/{split}.table")
         pixels = TensorSpec("uint8", dataset.image_shape)
         input_codec = choose(choices.image_codec, LOSSLESS_IMAGE, pixels, self.calibration_samples.images)
         val = dataset.part("val")
         images = dataset.normalisation(val.images)
         delivered = images if input_codec.is_lossless else dataset.normalisation(through(input_codec, val.images))
         answers = compiled_answers(runners, images, delivered, boundary_codec)
-        chosen_on = f"{dataset.name} val, {len(val)} samples"
-        gates = {
-            name: gate_for(edge, cloud, val.labels, choices.gate, choices.offload_rate, choices.min_accuracy, chosen_on)
-            for name, edge, cloud in (
-                ("independent", answers.edge, answers.cloud),
-                ("dynamic", answers.gate_edge, answers.adapted),
-            )
-        }
+        plan = make_plan(answers, val.labels, choices.wanted, f"{dataset.name} val, {len(val)} samples")
 
         self.step("measuring what compiling cost")
         guard = judge(
-            final_answers(float_answers(self.run.system, images), gates),
-            final_answers(answers, gates),
+            final_answers(float_answers(self.run.system, images, learned_gate=self.learned_gate), plan),
+            final_answers(answers, plan),
             val.labels,
             data=f"{dataset.name} val",
             max_drop_points=choices.max_drop,
         )
 
         self.step("writing golden samples")
-        write_golden(folder, runners, val.first(COUNT), dataset.normalisation, input_codec, boundary_codec)
-        split = self.run.system.split.name
-        manifest = self._manifest(
-            folder, deployments(split, boundary_codec.spec, input_codec.spec, gates, guard), split
+        listed = deployments(split, boundary_codec.spec, input_codec.spec, plan, guard)
+        codecs = {"input": input_codec, "boundary": boundary_codec}
+        write_golden(folder, runners, val.first(COUNT), dataset.normalisation, codecs, listed)
+        manifest = describe(
+            folder,
+            name=self.run.recipe.name,
+            dataset=dataset,
+            boundaries={split: boundary},
+            halves=self.compiled,
+            listed=listed,
+            targets=self.targets,
+            calibration={**self.calibration.model_dump(), "dataset": dataset.name},
+            toolchain=self.toolchain,
         )
         self.step("done")
         return manifest
-
-    def _manifest(self, folder: Path, listed: dict, split: str) -> Manifest:
-        height, width, channels = self.dataset.image_shape
-        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        facts: dict[str, Any] = {
-            **self.calibration.model_dump(),
-            "dataset": self.dataset.name,
-        }
-        return Manifest(
-            name=self.run.recipe.name,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            classes=self.dataset.classes,
-            dataset=self.dataset.name,
-            input=InputInfo(
-                height=height,
-                width=width,
-                channels=1 if channels == 1 else 3,
-                mean=self.dataset.normalisation.mean,
-                std=self.dataset.normalisation.std,
-            ),
-            boundaries={split: self.halves.boundary},
-            halves=self.compiled,
-            fallback=EXIT,
-            deployments=listed,
-            targets={"edge": self.targets["edge"].name, "cloud": self.targets["cloud"].name},
-            calibration=facts,
-            toolchain=self.toolchain,
-            files={file: hash_file(folder / file) for file in files},
-            golden=FILE,
-        )

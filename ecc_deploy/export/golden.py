@@ -9,6 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ecc_deploy.backends.interface import Runner
+from ecc_deploy.bundle import Deployment
 from ecc_deploy.data import Normalisation, Samples
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
@@ -22,24 +23,24 @@ def write_golden(
     runners: Mapping[str, Runner],
     samples: Samples,
     normalisation: Normalisation,
-    image_codec: Codec,
-    boundary_codec: Codec,
+    codecs: Mapping[str, Codec],
+    listed: Mapping[str, Deployment],
 ) -> None:
-    """Run ``samples`` through every compiled half and write what came out to :data:`FILE` in ``folder``."""
+    """Run ``samples`` through every compiled half and write what came out to :data:`FILE` in ``folder``.
+
+    ``codecs``: by what is sent, ``input`` or ``boundary``; ``listed``: the deployments by name.
+    """
     image = normalisation(samples.images)
     outputs = {key: runners[key].run({"image": image}) for key in (EXIT, ENCODE, EXIT_AND_ENCODE, FULL)}
     outputs[TAIL] = runners[TAIL].run({"boundary": outputs[ENCODE]["boundary"]})
     tensors: dict[str, np.ndarray] = {"images": samples.images, "labels": samples.labels}
     for key, named in outputs.items():
         tensors |= {f"half.{key}.{name}": np.ascontiguousarray(value) for name, value in named.items()}
-    sent = {
-        "cloud-only": (image_codec, samples.images),
-        "independent": (image_codec, samples.images),
-        "adaptive": (boundary_codec, outputs[ENCODE]["boundary"]),
-        "dynamic": (boundary_codec, outputs[EXIT_AND_ENCODE]["boundary"]),
-    }
-    for name, (codec, arrays) in sent.items():
+    for name, deployment in listed.items():
+        if deployment.sends is None:
+            continue
+        arrays = samples.images if deployment.sends == "input" else outputs[deployment.edge or ""]["boundary"]
         for i, array in enumerate(arrays):
-            tensors[f"payload.{name}.{i}"] = np.frombuffer(codec.encode(array), np.uint8)
+            tensors[f"payload.{name}.{i}"] = np.frombuffer(codecs[deployment.sends].encode(array), np.uint8)
     (folder / FILE).parent.mkdir(exist_ok=True)
     save_file(tensors, folder / FILE)

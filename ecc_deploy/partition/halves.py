@@ -41,12 +41,17 @@ def boundary_of(adapter: Adapter) -> Boundary:
     )
 
 
-def halves_of(system: EdgeCloudSystem, classes: int) -> Halves:
-    """The five halves that the deployments are made of."""
+def halves_of(system: EdgeCloudSystem, classes: int, *, learned_gate: bool = False) -> Halves:
+    """The five halves that the deployments are made of.
+
+    ``learned_gate``: the system's gate is trained, so ``exit`` and ``exit-and-encode`` also give its ``confidence``.
+    """
     boundary = boundary_of(system.adapter)
     image = TensorInfo(name="image", dtype="float32", shape=system.input_shape, layout="NCHW")
     logits = TensorInfo(name="logits", dtype="float32", shape=(classes,), layout="NC")
-    independent, adaptive, dynamic = Independent(system), Adaptive(system), Dynamic(system)
+    confidence = [TensorInfo(name="confidence", dtype="float32", shape=(1,), layout="NC")] if learned_gate else []
+    independent = Independent(system, learned_gate=learned_gate)
+    adaptive, dynamic = Adaptive(system), Dynamic(system, learned_gate=learned_gate)
 
     def edge(key: str, module: nn.Module, *outputs: TensorInfo) -> HalfSource:
         crossing = boundary if boundary.tensor in outputs else None
@@ -57,9 +62,9 @@ def halves_of(system: EdgeCloudSystem, classes: int) -> Halves:
         return HalfSource(key, "cloud", module, (entry,), (logits,), crossing, macs(module, entry.shape))
 
     sources = [
-        edge(EXIT, independent.edge_half(), logits),
+        edge(EXIT, independent.edge_half(), logits, *confidence),
         edge(ENCODE, adaptive.edge_half(), boundary.tensor),
-        edge(EXIT_AND_ENCODE, dynamic.edge_half(), logits, boundary.tensor),
+        edge(EXIT_AND_ENCODE, dynamic.edge_half(), logits, boundary.tensor, *confidence),
         cloud(FULL, independent.cloud_half(), image),
         cloud(TAIL, adaptive.cloud_half(), boundary.tensor),
     ]

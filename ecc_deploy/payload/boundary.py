@@ -1,4 +1,4 @@
-"""Boundary tensors: integer codes or floats, optionally with delta and Zstandard.
+"""Boundary tensors: integer codes or floats, optionally with delta and Zstandard. (``+ans`` is in ``ans.py``.)
 
 A payload is the packed codes (see :mod:`~ecc_deploy.payload.packing`). With ``+zstd`` it is the shortest of three,
 and its length says which: the packed codes as they are, which have exactly the packed size; or, always shorter than
@@ -18,11 +18,12 @@ from abc import abstractmethod
 import numpy as np
 
 from ecc_deploy.errors import PayloadError
+from ecc_deploy.payload.ans import AnsCodec
 from ecc_deploy.payload.checked import CheckedCodec, describe
 from ecc_deploy.payload.entropy import Zstd
 from ecc_deploy.payload.grammar import Spec
 from ecc_deploy.payload.interface import TensorSpec
-from ecc_deploy.payload.packing import accumulate, difference, pack, packed_bytes, unpack
+from ecc_deploy.payload.packing import accumulate, check_range, difference, pack, packed_bytes, unpack
 from ecc_deploy.payload.registry import codec
 
 _CANONICAL_NAN = np.uint16(0x7E00)
@@ -83,7 +84,7 @@ class BoundaryCodec(CheckedCodec):
                 f"has {self._packed_bytes}"
             )
         codes = np.frombuffer(content, np.uint8).copy()
-        _check_range(codes, self._bits)
+        check_range(codes, self._bits)
         return codes
 
 
@@ -93,20 +94,11 @@ class IntegerCodec(BoundaryCodec):
     def _to_codes(self, array: np.ndarray) -> np.ndarray:
         if self._bits == 8:
             return array.view(np.uint8)
-        _check_range(array, self._bits)
+        check_range(array, self._bits)
         return array
 
     def _from_codes(self, codes: np.ndarray) -> np.ndarray:
         return codes.view(self._dtype)
-
-
-def _check_range(codes: np.ndarray, bits: int) -> None:
-    largest = int(codes.max())
-    if largest >> bits:
-        raise PayloadError(
-            f"the code {largest} does not fit into {bits} bits",
-            f"The largest is {2**bits - 1}: quantize the tensor to {bits} bits, or use int8.",
-        )
 
 
 class Float32Codec(BoundaryCodec):
@@ -145,15 +137,20 @@ class Float16Codec(BoundaryCodec):
             return half.astype(np.float32)
 
 
-codec("int8", takes="uint8 and int8 tensors", suits=lambda t: t.dtype in ("uint8", "int8"), has_stages=True)(
-    functools.partial(IntegerCodec, bits=8)
-)
+codec(
+    "int8",
+    takes="uint8 and int8 tensors",
+    suits=lambda t: t.dtype in ("uint8", "int8"),
+    has_stages=True,
+    with_table=functools.partial(AnsCodec, bits=8),
+)(functools.partial(IntegerCodec, bits=8))
 for _bits in (4, 2, 1):
     codec(
         f"int{_bits}",
         takes=f"uint8 tensors of codes below {2**_bits}",
         suits=lambda t: t.dtype == "uint8",
         has_stages=True,
+        with_table=functools.partial(AnsCodec, bits=_bits),
     )(functools.partial(IntegerCodec, bits=_bits))
 codec("float32", takes="float32 tensors", suits=lambda t: t.dtype == "float32", has_stages=True)(
     functools.partial(Float32Codec, bits=32)

@@ -1,4 +1,4 @@
-"""The grammar of codec specs: ``NAME[:QUALITY][+delta][+zstd[:LEVEL]]``."""
+"""The grammar of codec specs: ``NAME[:QUALITY][+delta][+zstd[:LEVEL]]`` or ``NAME+ans``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEVELS = range(1, 20)
 DEFAULT_LEVEL = 1
 QUALITIES = range(1, 101)
 MAX_SPEC_CHARACTERS = 64
-GRAMMAR = "A codec is NAME, NAME:QUALITY, or NAME+delta+zstd:LEVEL, where delta, zstd and its level may be left out."
+GRAMMAR = "A codec is NAME, NAME:QUALITY, NAME+ans or NAME+delta+zstd:LEVEL; delta, zstd and its level may be left out."
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,4}", re.ASCII)
@@ -26,6 +26,8 @@ class Spec:
     delta: bool = False
     level: int | None = None
     """Of zstd; ``None`` without zstd."""
+    ans: bool = False
+    """Coded by a table; stands alone."""
 
     def __str__(self) -> str:
         text = self.name if self.quality is None else f"{self.name}:{self.quality}"
@@ -33,7 +35,7 @@ class Spec:
             text += "+delta"
         if self.level is not None:
             text += "+zstd" if self.level == DEFAULT_LEVEL else f"+zstd:{self.level}"
-        return text
+        return f"{text}+ans" if self.ans else text
 
 
 def parse(text: str) -> Spec:
@@ -48,11 +50,15 @@ def parse(text: str) -> Spec:
     name, quality = _split(head, text)
     if not _NAME.fullmatch(name):
         raise PayloadError(f"{text!r} does not begin with the name of a codec", GRAMMAR)
+    if "ans" in stages and len(stages) > 1:
+        raise PayloadError(f"{text!r} has more stages than ans", f"ans stands alone: {name}+ans.")
+    if stages == ["ans"]:
+        return Spec(name, quality, ans=True)
     delta, level = False, None
     for stage in stages:
         kind, number = _split(stage, text)
         if kind not in ("delta", "zstd"):
-            raise PayloadError(f"{text!r} has the unknown stage {kind!r}", "The stages are delta and zstd.")
+            raise PayloadError(f"{text!r} has the unknown stage {kind!r}", "The stages are delta and zstd, or ans.")
         if (kind == "delta" and delta) or (kind == "zstd" and level is not None):
             raise PayloadError(f"{text!r} has the stage {kind} twice", "Name it once.")
         if kind == "delta" and level is not None:

@@ -39,6 +39,8 @@ class Codec(ABC):
     is_lossless: bool
     max_bytes: int
     """No valid payload is longer; a longer one is refused unread."""
+    table: bytes | None = None
+    """The statistics that both sides must have, where the codec codes by some (``+ans``)."""
 
     @abstractmethod
     def encode(self, array: np.ndarray) -> bytes:

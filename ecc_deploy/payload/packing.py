@@ -40,6 +40,16 @@ def pack(codes: np.ndarray, bits: int) -> bytes:
     return word.astype(np.uint8).tobytes()
 
 
+def check_range(codes: np.ndarray, bits: int) -> None:
+    """Raise :class:`PayloadError` where a code is not below ``2**bits``."""
+    largest = int(codes.max())
+    if largest >> bits:
+        raise PayloadError(
+            f"the code {largest} does not fit into {bits} bits",
+            f"The largest is {2**bits - 1}: quantize the tensor to {bits} bits, or use int8.",
+        )
+
+
 def unpack(packed: bytes | memoryview, bits: int, count: int) -> np.ndarray:
     """``count`` codes, one-dimensional, writeable; ``packed`` has :func:`packed_bytes` bytes.
 

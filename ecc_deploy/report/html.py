@@ -35,8 +35,11 @@ def write_report(benches: Sequence[Bench], out: str | Path) -> Path:
         raise UsageError(
             "a report needs at least one benchmark", "`ecc-deploy bench BUNDLE --out bench.json` makes one."
         )
-    out = Path(out)
-    content = render(benches)
+    return write_page(Path(out), render(benches))
+
+
+def write_page(out: Path, content: str) -> Path:
+    """Write the text of a page, whole or not at all; return ``out``. Raises :class:`UsageError`."""
     try:
         write_file(out, content.encode("utf-8", "replace"))  # a lone surrogate in some name is no reason to fail
     except OSError as error:
@@ -45,12 +48,17 @@ def write_report(benches: Sequence[Bench], out: str | Path) -> Path:
 
 
 def render(benches: Sequence[Bench]) -> str:
-    """The text of the file; the same benchmarks give the same text."""
-    absent = missing(_NEEDS)
-    if absent:
-        raise BackendMissingError(
-            f"a report needs {' and '.join(absent)}, which is not installed", f"Run: {install_command('report')}"
-        )
+    """The text of the file; the same benchmarks give the same text. Raises :class:`BackendMissingError`."""
+    return render_page("report.html.j2", page(benches))
+
+
+def render_page(template: str, content: dict[str, Any]) -> str:
+    """The text of a self-contained page: ``content`` in ``template``, one of the assets.
+
+    ``content["figures"]``: plotly figures by the id of the element that they are drawn in.
+    Raises :class:`BackendMissingError`.
+    """
+    check_installed()
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -61,17 +69,25 @@ def render(benches: Sequence[Bench]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = page(benches)
     scripts = {"plotly_js": get_plotlyjs(), "report_js": (_ASSETS / "report.js").read_text("utf-8")}
-    figures = json.dumps(_finite(content.pop("figures")), separators=(",", ":"), allow_nan=False)
-    return environment.get_template("report.html.j2").render(
-        **content,
+    figures = json.dumps(_finite(content["figures"]), separators=(",", ":"), allow_nan=False)
+    return environment.get_template(template).render(
+        **{name: value for name, value in content.items() if name != "figures"},
         **{name: _Inline(text) for name, text in scripts.items()},
         style=_Inline((_ASSETS / "report.css").read_text("utf-8")),
         policy=_policy(scripts.values()),
         figures=_Inline(_in_script(figures)),
         version=_version(),
     )
+
+
+def check_installed() -> None:
+    """Raises :class:`BackendMissingError` where the extra ``report`` is not installed."""
+    absent = missing(_NEEDS)
+    if absent:
+        raise BackendMissingError(
+            f"a report needs {' and '.join(absent)}, which is not installed", f"Run: {install_command('report')}"
+        )
 
 
 class _Inline(str):

@@ -117,7 +117,8 @@ def _ratio(value: float, of: float | None) -> float | None:
 def _random_offload(arm: Arm, bench: Bench, found: References) -> float | None:
     """Expected accuracy of sending the same share at random: (1 - ρ)·edge-only + ρ·(the arm that sends everything).
 
-    What sends everything is ECC-A for ECC-D and cloud-only for ECC-I, with the same codec, on the same samples.
+    What sends everything is ECC-A for ECC-D and cloud-only for ECC-I, with the same codec, on the same samples; fused
+    where the arm is, or the figure would count what fusing gives as the gate's.
     """
     if not 0 < arm.offload_rate < 1:
         return None  # nothing to choose
@@ -125,7 +126,7 @@ def _random_offload(arm: Arm, bench: Bench, found: References) -> float | None:
     everything = [
         other
         for other in bench.arms
-        if other.architecture == partner and other.codec == arm.codec and other.samples == arm.samples
+        if (other.architecture, other.codec, other.fused, other.samples) == (partner, arm.codec, arm.fused, arm.samples)
     ]
     if found.edge is None or len(everything) != 1 or found.edge.samples != arm.samples:
         return None

@@ -12,11 +12,13 @@ import numpy as np
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.bundle import Bundle, Half
+from ecc_deploy.bundle.codecs import sent, tensor_sent
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import BundleError, UsageError
-from ecc_deploy.payload import Codec, TensorSpec, make_codec
+from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.preprocess import Preprocess
 from ecc_deploy.runtime.client import CloudAnswer, CloudClient, CloudError
+from ecc_deploy.runtime.fusion import fuse
 from ecc_deploy.runtime.gate import offloads
 from ecc_deploy.runtime.result import Prediction, Reason, Route, Timings
 
@@ -55,8 +57,9 @@ class EdgeEngine:
 class EdgeRuntime(Closing):
     """Runs one deployment of a bundle, one sample at a time. A context manager; several threads may call it.
 
-    It loads the halves that the deployment needs and, where those give no answer of their own (adaptive, cloud-only),
-    the fallback half too: up front, because the moment the cloud fails is the worst one to load a model.
+    It loads the halves that the deployment needs and, where those give no answer of their own (adaptive without
+    fusion, cloud-only), the fallback half too: up front, because the moment the cloud fails is the worst one to load a
+    model.
 
     ``cloud``: needed where the deployment has a cloud half. ``codec``: instead of the deployment's. ``threads``: CPU
     threads of one inference. ``deadline_ms``: of one sample, from the call of :meth:`predict`; what the edge used of it
@@ -100,10 +103,9 @@ class EdgeRuntime(Closing):
         self.codec: Codec | None = None
         self._cloud = cloud
         self._deadline_ns = int(deadline_ms * 1e6)
-        info = manifest.input
-        self._image = TensorSpec("uint8", (info.height, info.width, info.channels))
+        self._image = tensor_sent(manifest, None)
         if chosen.sends is not None:
-            self.codec = make_codec(codec or chosen.codec or "", self._sent())
+            self.codec = sent(bundle, chosen.boundary).codec(codec or chosen.codec or "")
             self._check_bits(self.codec.spec)
         self._open = ExitStack()
         try:
@@ -111,12 +113,6 @@ class EdgeRuntime(Closing):
         except BaseException:
             self.close()
             raise
-
-    def _sent(self) -> TensorSpec:
-        if self.deployment.boundary is None:
-            return self._image
-        tensor = self.bundle.manifest.boundaries[self.deployment.boundary].tensor
-        return TensorSpec(tensor.dtype, tensor.shape)
 
     def _check_bits(self, spec: str) -> None:
         packed = re.match(r"int(\d)\b", spec)
@@ -130,19 +126,21 @@ class EdgeRuntime(Closing):
             )
 
     def _load(self, threads: int) -> None:
+        chosen = self.deployment
         logits = {"logits": TensorSpec("float32", (len(self.bundle.manifest.classes),))}
-        boundary = {"boundary": self._sent()} if self.deployment.boundary is not None else {}
-        answers_itself = self.deployment.architecture in ("edge-only", "independent", "dynamic")
+        wanted = dict(logits) if chosen.edge_answers else {}
+        if chosen.gate is not None and chosen.gate.score == "learned":
+            wanted["confidence"] = TensorSpec("float32", (1,))
+        if chosen.boundary is not None:
+            wanted["boundary"] = tensor_sent(self.bundle.manifest, chosen.boundary)
 
         def load(key: str, wanted: dict[str, TensorSpec]) -> EdgeEngine:
             engine = EdgeEngine(self.bundle, key, wanted, threads)
             self._open.callback(engine.close)
             return engine
 
-        self._edge = None
-        if self.deployment.edge is not None:
-            self._edge = load(self.deployment.edge, {**(logits if answers_itself else {}), **boundary})
-        self._fallback = None if answers_itself else load(self.bundle.manifest.fallback, logits)
+        self._edge = None if chosen.edge is None else load(chosen.edge, wanted)
+        self._fallback = None if chosen.edge_answers else load(self.bundle.manifest.fallback, logits)
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Classify one image, uint8 ``[H, W, C]``, of the size in the manifest.
@@ -173,7 +171,7 @@ class EdgeRuntime(Closing):
         gate = self.deployment.gate
         if self.codec is None:
             return Prediction(_given(own), Route.EDGE, Reason.EDGE_ONLY, timings=timings)
-        if gate is not None and not offloads(_given(own), gate):
+        if gate is not None and not offloads(_given(own), gate, outputs.get("confidence")):
             return Prediction(_given(own), Route.EDGE, Reason.CONFIDENT, timings=timings)
 
         encoding = time.perf_counter_ns()
@@ -194,7 +192,9 @@ class EdgeRuntime(Closing):
         timings.cloud_decode = answer.decode_ms
         timings.cloud_compute = answer.compute_ms
         reason = Reason.ALWAYS if gate is None else Reason.OFFLOADED
-        return Prediction(answer.logits, Route.CLOUD, reason, len(payload), timings)
+        fusion = self.deployment.fusion
+        logits = answer.logits if fusion is None else fuse(_given(own), answer.logits, fusion)
+        return Prediction(logits, Route.CLOUD, reason, len(payload), timings)
 
     def _ask(self, payload: bytes, deadline_s: float) -> CloudAnswer:
         assert self._cloud is not None

@@ -54,12 +54,21 @@ def known_score(name: str) -> Score:
     raise UsageError(f"there is no gate score {name!r}", f"Known scores: {', '.join(SCORES)}.")
 
 
-def confidence(logits: np.ndarray, score: str) -> np.ndarray:
-    """How sure logits ``[..., classes]`` are, 0 to 1, higher is surer; float64 ``[...]``."""
-    return _FUNCTIONS[known_score(score)](softmax(logits))
+def confidence(logits: np.ndarray, score: str, learned: np.ndarray | None = None) -> np.ndarray:
+    """How sure logits ``[..., classes]`` are, higher is surer; float64 ``[...]``.
+
+    0 to 1, but for ``learned``, which is the output of the edge half's gate, ``[...]`` or ``[..., 1]``, as it is: a
+    logit. Raises :class:`UsageError` where the score is ``learned`` and there is no such output.
+    """
+    known = known_score(score)
+    if known != "learned":
+        return _FUNCTIONS[known](softmax(logits))
+    if learned is None:
+        raise UsageError("the gate's score is 'learned', and there is no output of a learned gate")
+    return learned.astype(np.float64).reshape(logits.shape[:-1])
 
 
-def offloads(logits: np.ndarray, gate: Gate) -> np.ndarray:
-    """Whether each sample of logits ``[..., classes]`` is sent; bool ``[...]``."""
-    sent: np.ndarray = confidence(logits, gate.score) < gate.threshold
+def offloads(logits: np.ndarray, gate: Gate, learned: np.ndarray | None = None) -> np.ndarray:
+    """Whether each sample of logits ``[..., classes]`` is sent; bool ``[...]``. ``learned``: see :func:`confidence`."""
+    sent: np.ndarray = confidence(logits, gate.score, learned) < gate.threshold
     return sent

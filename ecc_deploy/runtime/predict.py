@@ -29,7 +29,7 @@ class Answer:
     label: str
     """Name of the class with the highest logit."""
     confidence: float
-    """Its softmax probability, 0 to 1, according to whoever answered."""
+    """Its softmax probability, 0 to 1, according to whoever answered: edge, cloud, or both together."""
     prediction: Prediction
 
     def to_json(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Route(StrEnum):
-    """Who gave the answer."""
+    """Who gave the answer; where the deployment fuses, ``cloud`` means the cloud together with the edge."""
 
     EDGE = "edge"
     CLOUD = "cloud"
@@ -49,7 +49,7 @@ class Timings:
     time, so link, protocol and both gRPC stacks, or the whole attempt where the cloud gave no answer; ``server_queue``:
     waiting for the cloud engine; ``cloud_decode``: payload codec and preprocessing in the cloud; ``cloud_compute``: the
     cloud engine; ``fallback``: the edge's own answer after the cloud gave none; ``other``: what of ``total`` is none of
-    these (gate, bookkeeping on both sides).
+    these (gate, fusion, bookkeeping on both sides).
     """
 
     edge: float = 0.0
@@ -65,7 +65,10 @@ class Timings:
 
 @dataclass
 class Prediction:
-    """``logits``: float32 ``[classes]``; ``payload_bytes``: what was encoded to be sent, 0 where nothing was."""
+    """``logits``: float32 ``[classes]``; ``payload_bytes``: what was encoded to be sent, 0 where nothing was.
+
+    Where the deployment fuses, the logits of an answer by way of the cloud are the log-probabilities of both together.
+    """
 
     logits: np.ndarray
     route: Route

@@ -10,9 +10,10 @@ import numpy as np
 
 from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.bundle import Bundle, Deployment
+from ecc_deploy.bundle.codecs import sent
 from ecc_deploy.bundle.golden import Golden, load_golden
 from ecc_deploy.errors import BundleError, PayloadError, ServerError
-from ecc_deploy.payload import Codec, TensorSpec, make_codec
+from ecc_deploy.payload import Codec, make_codec
 from ecc_deploy.preprocess import Preprocess
 from ecc_deploy.runtime.client import CloudClient, CloudError
 
@@ -24,6 +25,8 @@ MAX_LOGIT_SHIFT = 0.05
 """How far logits may be from the golden ones, as a share of the golden logits' range over all samples."""
 MAX_FLOAT_SHIFT = 0.01
 """The same for a boundary of floats."""
+LEAST_CONFIDENCE_RANGE = 1.0
+"""A learned gate's confidence is a logit too, and few samples may all be about as sure: its range counts as no less."""
 
 _ANOTHER_MACHINE = "This machine computes something else than the one that made the bundle: export the bundle for it."
 _EXPORT_AGAIN = "The bundle is inconsistent: export it again."
@@ -35,7 +38,8 @@ def check_edge(bundle: Bundle, threads: int = 1) -> list[str]:
     Of a codec: the golden payload decodes to the golden tensor, and what is encoded here decodes to it too (bit for
     bit; for a lossy image codec, that it decodes). Of a half: boundary codes differ by at most :data:`MAX_CODE_STEP`
     in at most :data:`MAX_CODE_SHARE` of the elements; logits stay within :data:`MAX_LOGIT_SHIFT` and have the same
-    argmax, unless the two classes are that near to each other.
+    argmax, unless the two classes are that near to each other; a learned gate's confidence stays within
+    :data:`MAX_LOGIT_SHIFT` too.
 
     Raises :class:`BundleError` naming the half or deployment, and the figure.
     """
@@ -60,8 +64,7 @@ def check_edge(bundle: Bundle, threads: int = 1) -> list[str]:
                     f"{wanted.shape}",
                     _EXPORT_AGAIN,
                 )
-            compare = _compare_logits if tensor.name == "logits" else _compare_boundary
-            wrong, note = compare(found, wanted)
+            wrong, note = _COMPARE.get(tensor.name, _compare_boundary)(found, wanted)
             if wrong:
                 raise BundleError(f"edge half {key!r}: {note}", _ANOTHER_MACHINE)
             notes.append(f"edge half {key!r}: {note}")
@@ -81,7 +84,7 @@ def check_cloud(bundle: Bundle, cloud: CloudClient) -> list[str]:
     for name, deployment in sorted(bundle.manifest.deployments.items()):
         if deployment.cloud is None or deployment.codec is None:
             continue
-        codec = make_codec(deployment.codec, _sent(bundle, deployment))
+        codec = sent(bundle, deployment.boundary).codec(deployment.codec)
         payloads = [golden.payload(name, i) for i in range(len(golden))]
         how = codec.spec
         if not codec.is_lossless and deployment.sends == "input":
@@ -99,14 +102,6 @@ def check_cloud(bundle: Bundle, cloud: CloudClient) -> list[str]:
     return notes
 
 
-def _sent(bundle: Bundle, deployment: Deployment) -> TensorSpec:
-    if deployment.boundary is not None:
-        tensor = bundle.manifest.boundaries[deployment.boundary].tensor
-        return TensorSpec(tensor.dtype, tensor.shape)
-    info = bundle.manifest.input
-    return TensorSpec("uint8", (info.height, info.width, info.channels))
-
-
 def _ask(cloud: CloudClient, name: str, half: str, payloads: list[bytes], codec: Codec) -> np.ndarray:
     try:
         return np.stack([cloud.infer(half, payload, codec.spec, deadline_s=10.0).logits for payload in payloads])
@@ -122,7 +117,7 @@ def _check_codec(bundle: Bundle, golden: Golden, name: str, deployment: Deployme
     tensors = golden.images if deployment.boundary is None else golden.output(deployment.edge or "", "boundary")
     other_bytes = 0
     try:
-        codec = make_codec(deployment.codec or "", _sent(bundle, deployment))
+        codec = sent(bundle, deployment.boundary).codec(deployment.codec or "")
         for index, tensor in enumerate(tensors):
             payload, encoded = golden.payload(name, index), codec.encode(tensor)
             other_bytes += payload != encoded
@@ -170,3 +165,12 @@ def _compare_logits(found: np.ndarray, wanted: np.ndarray) -> tuple[bool, str]:
         not largest <= limit or other > 0,
         f"logits differ by at most {largest:.3g} (allowed {limit:.3g}), {other} of {len(wanted)} samples change class",
     )
+
+
+def _compare_confidence(found: np.ndarray, wanted: np.ndarray) -> tuple[bool, str]:
+    largest = float(np.abs(found - wanted).max())
+    limit = MAX_LOGIT_SHIFT * max(float(np.ptp(wanted)), LEAST_CONFIDENCE_RANGE)
+    return not largest <= limit, f"confidence differs by at most {largest:.3g} (allowed {limit:.3g})"
+
+
+_COMPARE = {"logits": _compare_logits, "confidence": _compare_confidence}

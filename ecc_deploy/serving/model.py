@@ -9,9 +9,10 @@ import numpy as np
 from ecc_deploy import wire
 from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.bundle import Bundle
+from ecc_deploy.bundle.codecs import Sent, sent
 from ecc_deploy.bundle.golden import load_golden
 from ecc_deploy.errors import BundleError, PayloadError
-from ecc_deploy.payload import Codec, TensorSpec, make_codec
+from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.preprocess import Preprocess
 from ecc_deploy.serving.refusal import invalid, quoted
 
@@ -33,25 +34,30 @@ class CloudModel:
         self.pair_id = manifest.pair_id
         tensor = self.half.inputs[0]
         self.classes = self._classes()
+        users = {name: item for name, item in sorted(manifest.deployments.items()) if item.cloud == key}
         self._preprocess: Preprocess | None = None
         if tensor.name == "boundary" and len(self.half.inputs) == 1:
-            self.sent = TensorSpec(tensor.dtype, tensor.shape)
+            # The manifest makes sure that all who use a half send the same boundary.
+            boundary = next((item.boundary for item in users.values() if item.boundary is not None), None)
+            here = TensorSpec(tensor.dtype, tensor.shape)
+            self._sent = Sent(here) if boundary is None else sent(bundle, boundary)
+            if self._sent.tensor != here:
+                raise BundleError(
+                    f"the half {key!r} of {bundle.path} takes {here}, and {self._sent.tensor} is sent to it",
+                    "Export the bundle again.",
+                )
             self.direct_input = "boundary"
         else:
             self._preprocess = Preprocess(manifest.input, self.half)
-            info = manifest.input
-            self.sent = TensorSpec("uint8", (info.height, info.width, info.channels))
+            self._sent = sent(bundle, None)
             self.direct_input = "image"
-        self.codecs = {
-            name: deployment.codec
-            for name, deployment in sorted(manifest.deployments.items())
-            if deployment.cloud == key and deployment.codec is not None
-        }
+        self.sent = self._sent.tensor
+        self.codecs = {name: item.codec for name, item in users.items() if item.codec is not None}
         """The codec of every deployment that uses this half."""
         lossless = "raw" if self.direct_input == "image" else "float32" if self.sent.dtype == "float32" else "int8"
         self.default_codec = next(iter(self.codecs.values()), lossless)
         specs = {lossless, *self.codecs.values()}
-        self.max_payload_bytes = max(make_codec(spec, self.sent).max_bytes for spec in specs)
+        self.max_payload_bytes = max(self._sent.codec(spec).max_bytes for spec in specs)
         self.max_batch = max(1, min(wire.MAX_BATCH, MAX_REQUEST_BYTES // (self.max_payload_bytes + 4)))
         self._runner = open_runner(bundle.file(self.half.file), self.half, threads)
 
@@ -70,7 +76,7 @@ class CloudModel:
         if spec is not None and len(spec) > wire.MAX_CODEC_LENGTH:
             raise invalid(f"the codec's name has {len(spec)} characters; at most {wire.MAX_CODEC_LENGTH} are allowed")
         try:
-            return make_codec(self.default_codec if spec is None else spec, self.sent)
+            return self._sent.codec(self.default_codec if spec is None else spec)
         except PayloadError as error:
             message = f"the codec {quoted(spec or '')} cannot be used: {error.message}. {error.hint}"
             raise invalid(message.rstrip()) from error
@@ -109,7 +115,7 @@ class CloudModel:
         """
         golden = load_golden(self.bundle)
         for name, spec in self.codecs.items():
-            payload, codec = golden.payload(name, 0), make_codec(spec, self.sent)
+            payload, codec = golden.payload(name, 0), self._sent.codec(spec)
             try:
                 samples = codec.decode(payload)[np.newaxis]
             except PayloadError as error:

@@ -48,8 +48,17 @@ class BottleneckQuantizer(nn.Module):
         return (x / self.step).round().clamp(0, self.top).to(torch.uint8)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The boundary as it arrives: rounded to its codes, times the step."""
+        return self.rounded(x)[0]
+
+    def rounded(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What arrives, and the codes before rounding, in [0, 2^bits - 1]: what a rate term needs.
+
+        Both are ``x`` itself where the boundary stays float.
+        """
         if not self.is_integer:
-            return x
+            return x, x
+        x = x.float()  # under autocast too: a code must not depend on bfloat16's eight bits
         if self.training and self.step.item() == 0:
             with torch.no_grad():
                 self.step.copy_(2 * x.abs().mean().clamp(min=1e-6) / math.sqrt(self.top))
@@ -58,7 +67,7 @@ class BottleneckQuantizer(nn.Module):
             gain = 1 / math.sqrt(x[0].numel() * self.top)
             step = (step * gain) + (step - step * gain).detach()
         scaled = (x / step).clamp(0, self.top)
-        return (scaled + (scaled.round() - scaled).detach()) * step
+        return (scaled + (scaled.round() - scaled).detach()) * step, scaled
 
 
 class Adapter(nn.Module):

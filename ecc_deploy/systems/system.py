@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ecc_deploy.systems.adapter import Adapter
+from ecc_deploy.systems.gate import LearnedGate
 from ecc_deploy.zoo.backbone import Backbone
 
 
@@ -30,15 +31,17 @@ class EdgeCloudSystem(nn.Module):
     """The parts of one edge-cloud system at one split.
 
     ``tail`` starts as a copy of the cloud model from ``split.cloud_from`` on. It is a copy because training may tune
-    it to the adapted feature, while ``cloud`` stays the model that answers alone.
+    it to the adapted feature, while ``cloud`` stays the model that answers alone. ``gate`` judges the edge's answers;
+    it is a part like the others, and of use once it is trained.
     """
 
-    def __init__(self, edge: Backbone, cloud: Backbone, split: Split, adapter: Adapter) -> None:
+    def __init__(self, edge: Backbone, cloud: Backbone, split: Split, adapter: Adapter, gate: LearnedGate) -> None:
         super().__init__()
         self.edge = edge
         self.cloud = cloud
         self.split = split
         self.adapter = adapter
+        self.gate = gate
         self.tail = copy.deepcopy(cloud.from_stage(split.cloud_from))
         edge.through(split.edge_after)  # a wrong stage name is an error here, not at the first batch
 

@@ -1,4 +1,4 @@
-"""The training loop: phases of SGD over some parts of a system, the rest frozen."""
+"""Training a recipe: its phases one after the other, a checkpoint after every epoch, a run directory at the end."""
 
 from __future__ import annotations
 
@@ -6,156 +6,141 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from ecc_deploy import data
-from ecc_deploy.errors import RecipeError
+from ecc_deploy.data import Dataset
 from ecc_deploy.progress import Progress, silent
+from ecc_deploy.systems.rate import RateModel
 from ecc_deploy.systems.system import EdgeCloudSystem
-from ecc_deploy.training.batches import batches, to_tensors
-from ecc_deploy.training.losses import objective
-from ecc_deploy.training.recipe import Phase, Recipe
-from ecc_deploy.training.run import Run, build_system, load_weights, resolve, save_run
+from ecc_deploy.training.batches import to_tensors
+from ecc_deploy.training.checkpoint import Standing, load_checkpoint, remove_checkpoint, save_checkpoint
+from ecc_deploy.training.phase import Phase
+from ecc_deploy.training.phase_runner import PhaseRunner, check_phase
+from ecc_deploy.training.recipe import Recipe
+from ecc_deploy.training.run import Run, build_system, load_data, load_starting_weights, save_run
+from ecc_deploy.training.validation import validate
+from ecc_deploy.training.workers import Workers
 
-EVALUATION_BATCH = 500
 
-
-def train(recipe: Recipe, out: Path, *, progress: Progress = silent, threads: int | None = None) -> Run:
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    progress: Progress = silent,
+    threads: int | None = None,
+    device: str | None = None,
+    restart: bool = False,
+) -> Run:
     """Train the system of a recipe and write the run directory ``out``.
 
-    ``threads``: CPU threads of torch (its default for ``None``). The same recipe gives the same weights on the same
-    machine with the same number of threads. Raises :class:`RecipeError`, :class:`DataError`.
+    A checkpoint is written after every epoch. Where ``out`` holds one of the same recipe, training goes on from there,
+    with the same result, bit for bit on a CPU, as without the interruption; ``restart`` begins anew.
+
+    ``threads``: CPU threads of torch (its default for ``None``). ``device``: of torch; by default the GPU where there
+    is one. The same recipe gives the same weights on the same machine with the same number of threads.
+    Raises :class:`RecipeError`, :class:`DataError`, :class:`RunError` for a checkpoint of another recipe.
     """
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
-    source = data.load(recipe.data.name, recipe.data.folder)
-    train_images, train_labels = to_tensors(source.part("train"), source.normalisation)
-    val_images, val_labels = to_tensors(source.part("val"), source.normalisation)
-    system = build_system(recipe)
-    system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks this overload
-    parts = load_weights(system, resolve(recipe.init)) if recipe.init else frozenset()
+    workers = Workers(device)
+    trainer = _Trainer(recipe, out, workers, progress if workers.is_first else silent)
+    if restart and workers.is_first:
+        remove_checkpoint(out)
+    workers.wait()
+    standing = load_checkpoint(out, recipe)
+    trainer.begin(standing)
+    for number in range(trainer.standing.phase, len(recipe.phases)):
+        trainer.run_phase(number)
+    return trainer.finish()
 
-    history: list[dict] = []
-    for number, phase in enumerate(recipe.phases):
-        _check(phase, parts)
-        generator = torch.Generator().manual_seed(recipe.seed * 1000 + number)
-        trainer = _PhaseTrainer(system, phase, len(train_labels), generator, progress)
-        for epoch in range(phase.epochs):
+
+class _Trainer:
+    """One run: what outlives its phases."""
+
+    def __init__(self, recipe: Recipe, out: Path, workers: Workers, progress: Progress) -> None:
+        self.recipe, self.out, self.workers, self.progress = recipe, out, workers, progress
+        self.precision = workers.precision(recipe.precision)
+        self.source: Dataset = load_data(recipe)
+        self.system: EdgeCloudSystem = build_system(recipe)
+        self.standing = Standing()
+        quantizer = self.system.adapter.quantizer
+        channels = self.system.adapter.boundary_shape[0]
+        self.rate = RateModel(channels, quantizer.bits) if quantizer.is_integer else None
+
+    def begin(self, standing: Standing | None) -> None:
+        """Load starting weights, or the state that an interrupted run had; then move to the device."""
+        if standing is None:
+            self.standing.parts = sorted(load_starting_weights(self.system, self.recipe))
+        else:
+            self.standing = standing
+            self.system.load_state_dict(standing.state["system"])
+            if self.rate is not None:
+                self.rate.load_state_dict(standing.state["rate"])
+        self.system.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.rate is not None:
+            self.rate.to(self.workers.device)
+        normalisation, device = self.source.normalisation, self.workers.device
+        self.data = to_tensors(self.source.part("train"), normalisation, device)
+        self.val = to_tensors(self.source.part("val"), normalisation, device)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        return frozenset(self.standing.parts)
+
+    def run_phase(self, number: int) -> None:
+        phase = self.recipe.phases[number]
+        check_phase(phase, self.parts, self.rate)
+        runner = PhaseRunner(
+            self.system,
+            phase,
+            self.rate,
+            samples=len(self.data),
+            seed=self.recipe.seed * 1000 + number,
+            precision=self.precision,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        if self.standing.epoch:
+            runner.restore(self.standing.state)
+        for epoch in range(self.standing.epoch, phase.epochs):
             started = time.perf_counter()
-            loss = trainer.epoch(train_images, train_labels)
-            accuracy = evaluate_paths(system, val_images, val_labels, trainer.paths)
+            facts = runner.epoch(self.data)
             seconds = time.perf_counter() - started
-            row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, "duration_s": seconds}
-            history.append({**row, "val_accuracy": accuracy})
-        parts = parts | frozenset(phase.train)
+            row = {"phase": phase.name, "epoch": epoch + 1, **facts, "duration_s": round(seconds, 2)}
+            self.standing.history.append({**row, **validate(self.system, self.val, runner.objectives.paths, phase)})
+            if epoch + 1 < phase.epochs:
+                self.standing.epoch = epoch + 1
+                self._save(runner.state())
+        self._end_phase(phase, number)
+
+    def _end_phase(self, phase: Phase, number: int) -> None:
+        parts = self.parts | frozenset(phase.train)
         if "cloud" in phase.train:
-            system.reset_tail()
+            self.system.reset_tail()
         if "adapter" in phase.train:
             parts = parts | {"tail"}  # what the adapter learned to feed belongs to the run, tuned or not
-        save_run(out, recipe, system, parts, {"torch_threads": torch.get_num_threads(), "epochs": history})
-    return Run(recipe, system.eval(), parts, {"epochs": history}, out)
+        self.standing.parts, self.standing.phase, self.standing.epoch = sorted(parts), number + 1, 0
+        self._save({})
 
+    def _save(self, phase_state: dict) -> None:
+        state = {"system": self.system.state_dict(), "rate": self.rate.state_dict() if self.rate else {}, **phase_state}
+        self.standing.state = state
+        if self.workers.is_first:
+            save_checkpoint(self.out, self.recipe, self.standing)
+        self.workers.wait()
 
-def _check(phase: Phase, parts: frozenset[str]) -> None:
-    """A phase that leans on an untrained part is a mistake in the recipe, not something to train through."""
-    wanted = set()
-    if phase.loss.distillation:
-        wanted.add("cloud")
-    if {"adapter", "tail"} & set(phase.train):
-        wanted |= {"edge", "cloud"} - set(phase.train)
-    missing = wanted - parts
-    if missing:
-        raise RecipeError(
-            f"the phase {phase.name!r} needs a trained {' and '.join(sorted(missing))}",
-            "Put a phase that trains it before this one, or start from a run that holds it with `init`.",
-        )
-
-
-class _PhaseTrainer:
-    def __init__(
-        self, system: EdgeCloudSystem, phase: Phase, samples: int, generator: torch.Generator, progress: Progress
-    ) -> None:
-        self.system, self.phase, self.generator, self.progress = system, phase, generator, progress
-        self.modules: list[nn.Module] = [getattr(system, part) for part in phase.train]
-        self.paths = _paths(phase)
-        system.requires_grad_(False)
-        for module in self.modules:
-            module.requires_grad_(True)
-        parameters = [p for module in self.modules for p in module.parameters()]
-        self.steps = samples // phase.batch
-        if self.steps == 0:
-            raise RecipeError(f"the phase {phase.name!r} has batches of {phase.batch}, but there are {samples} samples")
-        self.optimizer = torch.optim.SGD(
-            parameters, phase.learning_rate, momentum=0.9, weight_decay=phase.weight_decay, nesterov=True
-        )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, phase.learning_rate, total_steps=self.steps * phase.epochs
-        )
-        self.done = 0
-
-    def epoch(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        """One pass over the training images; returns the mean loss."""
-        self.system.eval()
-        for module in self.modules:
-            module.train()
-        total = torch.zeros(())
-        for x, y in batches(images, labels, self.phase.batch, self.phase.augment, self.generator):
-            loss = self._loss(x, y)
-            self.optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            self.optimizer.step()
-            self.schedule.step()
-            total += loss.detach()
-            self.done += 1
-            if self.done % 10 == 0 or self.done == self.steps * self.phase.epochs:
-                note = f"loss {loss.item():.3f}"
-                self.progress(f"Train {self.phase.name}", self.done, self.steps * self.phase.epochs, note)
-        return (total / self.steps).item()
-
-    def _loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        recipe = self.phase.loss
-        teacher = None
-        if recipe.distillation:
-            with torch.no_grad():
-                teacher = self.system.cloud(x)
-        outputs = forward_paths(self.system, x, self.paths)
-        return torch.stack([objective(logits, y, teacher, recipe) for logits in outputs.values()]).sum()
-
-
-def _paths(phase: Phase) -> tuple[str, ...]:
-    """The paths whose answers a phase trains: ``edge``, ``cloud``, ``adapted``."""
-    paths: list[str] = [path for path in ("edge", "cloud") if path in phase.train]
-    if {"adapter", "tail"} & set(phase.train):
-        paths.append("adapted")
-    return tuple(paths)
-
-
-def forward_paths(system: EdgeCloudSystem, x: torch.Tensor, paths: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    """Logits ``[N, classes]`` of each path, shared stages run once."""
-    outputs: dict[str, torch.Tensor] = {}
-    if "cloud" in paths:
-        outputs["cloud"] = system.cloud(x)
-    if "edge" in paths and "adapted" in paths:
-        outputs["edge"], outputs["adapted"] = system.edge_and_adapted(x)
-    elif "edge" in paths:
-        outputs["edge"] = system.edge(x)
-    elif "adapted" in paths:
-        outputs["adapted"] = system.adapted(x)
-    return outputs
-
-
-@torch.no_grad()
-def path_logits(system: EdgeCloudSystem, images: torch.Tensor, paths: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    """Logits of each path over all ``images``, in evaluation mode."""
-    system.eval()
-    chunks = [forward_paths(system, chunk, paths) for chunk in torch.split(images, EVALUATION_BATCH)]
-    return {path: torch.cat([chunk[path] for chunk in chunks]) for path in paths}
-
-
-def evaluate_paths(
-    system: EdgeCloudSystem, images: torch.Tensor, labels: torch.Tensor, paths: tuple[str, ...]
-) -> dict[str, float]:
-    """Top-1 accuracy, 0 to 1, of each path."""
-    logits = path_logits(system, images, paths)
-    return {path: (out.argmax(1) == labels).double().mean().item() for path, out in logits.items()}
+    def finish(self) -> Run:
+        metrics = {
+            "torch_threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "device": self.workers.device.type,
+            "workers": self.workers.count,
+            "precision": self.precision,
+            "epochs": self.standing.history,
+        }
+        self.system.to("cpu").eval()
+        if self.workers.is_first:
+            save_run(self.out, self.recipe, self.system, self.parts, metrics)
+            remove_checkpoint(self.out)
+        self.workers.wait()
+        return Run(self.recipe, self.system, self.parts, metrics, self.out)

@@ -6,82 +6,51 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from ecc_deploy import resources
 from ecc_deploy.bundle.manifest import Bits
 from ecc_deploy.errors import RecipeError
-
-Part = Literal["edge", "cloud", "adapter", "tail"]
-Positive = Annotated[int, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from ecc_deploy.training.phase import Phase, Positive, Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataRecipe(_Strict):
+class DataRecipe(Strict):
     name: str
+    """Of a dataset, or ``package.module:factory`` of one's own."""
     folder: Path | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class ModelRecipe(_Strict):
+class WeightsRecipe(Strict):
+    """A checkpoint to start from: safetensors, or ``.pt`` and ``.th`` without code in them."""
+
+    file: Path
+    """Environment variables in it are expanded."""
+    prefix: str = ""
+    """What is cut from the front of every key, as ``module.``."""
+    rename: dict[str, str] = Field(default_factory=dict)
+
+
+class ModelRecipe(Strict):
     model: str
-    """A name of the zoo."""
-    arguments: dict[str, Any] = {}
+    """A name of the zoo, or ``package.module:factory`` that makes an ``nn.Module`` of one's own."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    weights: WeightsRecipe | None = None
 
 
-class SplitRecipe(_Strict):
+class SplitRecipe(Strict):
     edge_after: str
     cloud_from: str
 
 
-class AdapterRecipe(_Strict):
+class AdapterRecipe(Strict):
     channels: Positive = 8
     encoder_stride: Positive = 2
     bits: Bits = 4
     decoder_blocks: Annotated[int, Field(ge=0)] = 1
 
 
-class LossRecipe(_Strict):
-    """Weights of the objectives, applied to every path that the phase trains."""
-
-    cross_entropy: Weight = 1.0
-    distillation: Weight = 0.0
-    """KL divergence to the frozen cloud model's answer (Hinton et al. 2015)."""
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class AugmentRecipe(_Strict):
-    flip: bool = True
-    """Mirror half of the images left to right."""
-    shift: Annotated[int, Field(ge=0, le=16)] = 2
-    """Move each image by up to this many pixels each way; the border is repeated."""
-
-
-class Phase(_Strict):
-    """One training run over some of the parts; the others are frozen, in evaluation mode."""
-
-    name: str
-    train: Annotated[list[Part], Field(min_length=1)]
-    epochs: Positive
-    batch: Positive = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    """Peak of a one-cycle schedule (SGD, Nesterov momentum 0.9)."""
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    loss: LossRecipe = LossRecipe()
-    augment: AugmentRecipe = AugmentRecipe()
-
-    @model_validator(mode="after")
-    def _cloud_has_no_teacher(self) -> Phase:
-        if "cloud" in self.train and (len(self.train) > 1 or self.loss.distillation > 0):
-            raise ValueError("a phase that trains the cloud trains it alone, and without distillation")
-        return self
-
-
-class Recipe(_Strict):
+class Recipe(Strict):
     """What to train, on what, how. ``init`` names a run directory (or ``shipped:NAME``) whose weights to start from."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -92,6 +61,8 @@ class Recipe(_Strict):
     split: SplitRecipe
     adapter: AdapterRecipe = AdapterRecipe()
     init: str | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of training: bfloat16 autocast, or not; ``auto`` takes it where the machine multiplies bfloat16 natively."""
     phases: Annotated[list[Phase], Field(min_length=1)]
 
 
@@ -103,7 +74,10 @@ def explain(error: ValidationError) -> str:
 def parse_recipe(text: str, source: str) -> Recipe:
     """Parse a recipe; ``source`` names it in errors. Raises :class:`RecipeError`."""
     try:
-        return Recipe.model_validate(tomllib.loads(text))
+        tables = tomllib.loads(text)
+        if "sweep" in tables:
+            raise RecipeError(f"{source} describes a sweep, not one training", "Add --sweep; see docs/sweeps.md.")
+        return Recipe.model_validate(tables)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not TOML: {error}") from error
     except ValidationError as error:
@@ -112,6 +86,11 @@ def parse_recipe(text: str, source: str) -> Recipe:
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read and parse a recipe: a file, or one that ships with ecc-deploy, by its name. Raises :class:`RecipeError`."""
+    return parse_recipe(*read_recipe(name_or_path))
+
+
+def read_recipe(name_or_path: str | Path) -> tuple[str, str]:
+    """The text of a recipe, and what to call it in errors. Raises :class:`RecipeError`."""
     path = Path(name_or_path)
     shipped = resources.folder("recipes") / f"{name_or_path}.toml"
     if path.name == str(name_or_path) and not path.suffix and shipped.is_file():
@@ -121,4 +100,4 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(p.stem for p in resources.folder("recipes").glob("*.toml")))
         raise RecipeError(f"the recipe {path} cannot be read: {error}", f"Shipped recipes: {known}.") from error
-    return parse_recipe(text, str(path))
+    return text, str(path)

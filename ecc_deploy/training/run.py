@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ecc_deploy import data, resources, zoo
+from ecc_deploy.data import Dataset
 from ecc_deploy.errors import RunError
 from ecc_deploy.systems.adapter import Adapter
+from ecc_deploy.systems.gate import LearnedGate
 from ecc_deploy.systems.system import EdgeCloudSystem, Split
 from ecc_deploy.training.recipe import Recipe, load_recipe
 
-PARTS = ("edge", "cloud", "adapter", "tail")
+PARTS = ("edge", "cloud", "adapter", "tail", "gate")
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,42 @@ class Run:
     path: Path
 
 
+def load_data(recipe: Recipe) -> Dataset:
+    """The dataset of a recipe. Raises :class:`DataError`."""
+    return data.load(recipe.data.name, recipe.data.folder, **recipe.data.arguments)
+
+
+def load_starting_weights(system: EdgeCloudSystem, recipe: Recipe) -> frozenset[str]:
+    """Load what the recipe starts from: checkpoints of the models, then ``init``; returns the parts that have weights.
+
+    Raises :class:`RecipeError` for a checkpoint that does not fit, :class:`RunError` for a run that does not.
+    """
+    parts: frozenset[str] = frozenset()
+    for part, model in (("edge", recipe.edge), ("cloud", recipe.cloud)):
+        if model.weights is not None:
+            file = Path(os.path.expandvars(model.weights.file))
+            zoo.load_weights(getattr(system, part), file, prefix=model.weights.prefix, rename=model.weights.rename)
+            parts |= {part}
+    if "cloud" in parts:
+        system.reset_tail()
+    return parts | load_weights(system, resolve(recipe.init)) if recipe.init else parts
+
+
 def build_system(recipe: Recipe) -> EdgeCloudSystem:
     """Build the system that a recipe describes, with fresh weights. Raises :class:`RecipeError`."""
-    facts = data.load(recipe.data.name, recipe.data.folder)
+    facts = load_data(recipe)
     height, width, channels = facts.image_shape
     shape, classes = (channels, height, width), len(facts.classes)
     edge = zoo.build(recipe.edge.model, input_shape=shape, classes=classes, **recipe.edge.arguments)
     cloud = zoo.build(recipe.cloud.model, input_shape=shape, classes=classes, **recipe.cloud.arguments)
     split = Split(recipe.split.edge_after, recipe.split.cloud_from)
+    feature_shape = edge.feature_shape(split.edge_after)
     adapter = Adapter(
-        edge.feature_shape(split.edge_after),
+        feature_shape,
         cloud.entry_shape(split.cloud_from),
         **recipe.adapter.model_dump(),
     )
-    return EdgeCloudSystem(edge, cloud, split, adapter)
+    return EdgeCloudSystem(edge, cloud, split, adapter, LearnedGate(classes, feature_shape[0]))
 
 
 def resolve(run: str | Path) -> Path:

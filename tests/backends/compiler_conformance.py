@@ -24,15 +24,16 @@ def snr_db(reference: np.ndarray, found: np.ndarray) -> float:
 
 
 class CompilerConformance:
-    """On the tiny trained system: every half, every precision, against torch."""
+    """On the tiny trained system with its gate: every half, every precision, against torch."""
 
     backend: str
     precisions: tuple[Precision, ...]
     least_int8_snr_db = 25.0
+    least_int8_confidence_snr_db = 18.0
 
     @pytest.fixture(autouse=True)
-    def _system(self, tiny_run: Path, tmp_path: Path) -> None:
-        self.system = load_run(tiny_run).system
+    def _system(self, gated_run: Path, tmp_path: Path) -> None:
+        self.system = load_run(gated_run).system
         self.folder = tmp_path
         facts = data.load("fashion-mnist-sample")
         self.images = facts.normalisation(facts.part("train").images[:128])
@@ -40,7 +41,7 @@ class CompilerConformance:
 
     @cached_property
     def halves(self) -> Halves:
-        return halves_of(self.system, 10)
+        return halves_of(self.system, 10, learned_gate=True)
 
     def inputs(self, source: HalfSource, images: np.ndarray) -> np.ndarray:
         """Float inputs of a half: images, or the dequantized boundary that belongs to them."""
@@ -84,6 +85,11 @@ class CompilerConformance:
                 floor = 80.0 if precision == "fp32" else self.least_int8_snr_db
                 assert got["logits"].dtype == np.float32
                 assert snr_db(named["logits"].numpy(), got["logits"]) > floor
+            if "confidence" in named:
+                floor = 80.0 if precision == "fp32" else self.least_int8_confidence_snr_db
+                assert got["confidence"].shape == (len(given), 1)
+                assert got["confidence"].dtype == np.float32
+                assert snr_db(named["confidence"].numpy(), got["confidence"]) > floor
             if "boundary" in named:
                 codes = self.system.adapter.quantizer.codes(named["boundary"]).numpy()
                 assert got["boundary"].dtype == np.uint8

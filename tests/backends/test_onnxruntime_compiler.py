@@ -6,9 +6,10 @@ import pytest
 from onnx import numpy_helper
 
 from ecc_deploy.backends import registry
+from ecc_deploy.backends.onnx_graph import only_for
 from ecc_deploy.bundle.manifest import Precision
 from ecc_deploy.errors import BackendMissingError, UsageError
-from ecc_deploy.partition.halves import ENCODE, EXIT, TAIL
+from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, TAIL
 from tests.backends.compiler_conformance import CompilerConformance
 
 
@@ -52,6 +53,17 @@ class TestOnnxRuntimeCompiler(CompilerConformance):
         assert "QLinearConv" in kinds
         assert "Conv" not in kinds
         assert "FusedConv" not in kinds
+
+    def test_the_learned_gate_stays_float(self) -> None:
+        for key in (EXIT, EXIT_AND_ENCODE):
+            model = onnx.load(self.compile(self.halves.sources[key], "int8")[1])
+            own = set(only_for(model, "confidence"))
+            gate = [node for node in model.graph.node if node.name in own]
+            kinds = [node.op_type for node in gate]
+            assert {"Softmax", "TopK", "Gemm"} <= set(kinds)
+            assert not {"QuantizeLinear", "DequantizeLinear"} & set(kinds)
+            outside = [node.op_type for node in model.graph.node if node.name not in own]
+            assert outside.count("QuantizeLinear") > 5
 
     def test_unknown_method(self) -> None:
         source = self.halves.sources[EXIT]

@@ -49,4 +49,4 @@ def test_neither_the_benchmark_nor_its_server_imports_torch_or_onnx(toy_bundle: 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(len(choose_arms(toy_bundle.manifest))), "0.0"]
+    assert done.stdout.split() == [str(len(choose_arms(toy_bundle))), "0.0"]

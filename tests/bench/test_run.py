@@ -11,6 +11,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.payload import TensorSpec, make_codec
 from ecc_deploy.payload.choice import CASCADE_COMPARATORS, IMAGE_COMPARATORS
 from ecc_deploy.runtime.result import STAGES
+from tests import reference
 from tests.bench.conftest import ToyDataset
 
 SAMPLES = 40
@@ -35,6 +36,25 @@ def test_all_architectures_are_measured(everything: Bench) -> None:
     assert rates["edge-only"] == 0
     assert rates["adaptive"] == rates["cloud-only/raw"] == 1
     assert 0 < rates["dynamic"] == rates["independent"] < 1
+
+
+def test_a_rich_bundle_is_measured_with_all_that_it_has(rich_bundle: Bundle, dataset: ToyDataset) -> None:
+    arms = ["edge-only", "adaptive", "adaptive-fused", "dynamic"]
+    found = bench(rich_bundle, samples=SAMPLES, warmup=0, arms=arms, deadline_ms=PATIENT_MS, dataset=dataset)
+    part, chosen = dataset.part("test"), found.arms[0].raw.sample
+    images, labels = part.images[chosen], part.labels[chosen]
+    edge, tail = reference.edge_logits(images), reference.tail_logits(images)
+    both = reference.fused(edge, tail).argmax(1)
+    sent = reference.confidence(images) < 0.1
+    predicted = {"adaptive": tail.argmax(1), "adaptive-fused": both, "dynamic": np.where(sent, both, edge.argmax(1))}
+    for name, wanted in predicted.items():
+        assert found.arm(name).raw.predicted == wanted.tolist()
+        assert found.arm(name).accuracy == (wanted == labels).mean()
+    assert [arm.fused for arm in found.arms] == [False, False, True, True]
+    assert found.arm("dynamic").offload_rate == sent.mean()
+    assert found.arm("adaptive").payload_bytes_per_sample < 8
+    assert (found.arm("adaptive").edge_macs_per_sample, found.arm("adaptive-fused").edge_macs_per_sample) == (64, 320)
+    assert found.bundle["fusions"]["dynamic"]["edge_weight"] == 0.4
 
 
 def test_all_arms_answer_the_same_samples(everything: Bench, dataset: ToyDataset) -> None:

@@ -190,7 +190,8 @@ def test_a_new_digest_does_not_hide_an_edit(copy: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["/etc/passwd", "../outside.onnx", "edge/../../outside.onnx", "edge/sub/x.onnx", "edge/..", "edge/", "other/x",
-     "edge\\..\\x", "edge/x\n", "edge/x\0", "C:/x", "edge/.hidden", "edge/" + "x" * 200],
+     "edge\\..\\x", "edge/x\n", "edge/x\0", "C:/x", "edge/.hidden", "edge/" + "x" * 200,
+     "codec/../edge/x.onnx", "codec/"],
 )  # fmt: skip
 def test_no_path_leaves_the_bundle(copy: Path, name: str) -> None:
     (copy.parent / "outside.onnx").write_bytes((copy / "edge/exit.onnx").read_bytes())

@@ -1,5 +1,6 @@
 """What a manifest may say."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,19 @@ def drop(facts: dict, *path: str) -> None:
     for key in path[:-1]:
         facts = facts[key]
     del facts[path[-1]]
+
+
+FUSION = {"edge_weight": 0.4, "edge_temperature": 2.0, "cloud_temperature": 3.0}
+
+
+def large_table(facts: dict) -> None:
+    facts["files"]["codec/toy.table"] = {"sha256": "0" * 64, "bytes": (8 << 20) + 1}
+    facts["boundaries"]["toy"]["table"] = "codec/toy.table"
+
+
+def two_boundaries(facts: dict) -> None:
+    facts["boundaries"]["other"] = facts["boundaries"]["toy"]
+    facts["deployments"]["dynamic"]["boundary"] = "other"
 
 
 WRONG: dict[str, tuple[Callable[[dict], object], str]] = {
@@ -40,6 +54,23 @@ WRONG: dict[str, tuple[Callable[[dict], object], str]] = {
     "a threshold that is none": (
         lambda f: f["deployments"]["dynamic"]["gate"].update(threshold=float("nan")), "finite",
     ),
+    "a learned gate without its output": (
+        lambda f: f["deployments"]["dynamic"]["gate"].update(score="learned"), "gives no float32 confidence",
+    ),
+    "a fusion of one answer": (lambda f: f["deployments"]["edge-only"].update(fusion=FUSION), "takes two answers"),
+    "a fusion without the edge's": (lambda f: f["deployments"]["adaptive"].update(fusion=FUSION), "gives no logits"),
+    "a weight above one": (
+        lambda f: f["deployments"]["dynamic"].update(fusion={**FUSION, "edge_weight": 1.1}), "less than or equal to 1",
+    ),
+    "a temperature of zero": (
+        lambda f: f["deployments"]["dynamic"].update(fusion={**FUSION, "edge_temperature": 0}), "greater than or equal",
+    ),
+    "a table that is not listed": (
+        lambda f: f["boundaries"]["toy"].update(table="codec/toy.table"), "table of the boundary 'toy' is not listed",
+    ),
+    "a table that is too large": (large_table, "larger than 8388608 bytes"),
+    "a table elsewhere": (lambda f: f["boundaries"]["toy"].update(table="../toy.table"), "should match pattern"),
+    "two boundaries for one half": (two_boundaries, "send different boundaries to the half 'tail'"),
     "mean of another image": (lambda f: f["input"].update(mean=[0.1, 0.2]), "need 1 values each"),
     "std of zero": (lambda f: f["input"].update(std=[0]), "greater than 0"),
     "one class": (lambda f: f.update(classes=["all"]), "at least 2"),
@@ -55,8 +86,23 @@ def facts(bundle: Bundle) -> dict:
     return bundle.manifest.model_dump(mode="json")
 
 
-def test_a_manifest_survives_its_text(toy_bundle: Bundle) -> None:
-    assert Manifest.model_validate_json(toy_bundle.manifest.model_dump_json()) == toy_bundle.manifest
+def test_a_manifest_survives_its_text(toy_bundle: Bundle, rich_bundle: Bundle) -> None:
+    for manifest in (toy_bundle.manifest, rich_bundle.manifest):
+        assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_gate_fusion_and_table_are_part_of_the_pair(rich_bundle: Bundle) -> None:
+    before = facts(rich_bundle)
+    for at in (("deployments", "dynamic", "fusion", "edge_weight"), ("deployments", "dynamic", "gate", "threshold")):
+        changed = json.loads(json.dumps(before))
+        place = changed
+        for key in at[:-1]:
+            place = place[key]
+        place[at[-1]] += 0.01
+        assert Manifest.model_validate(changed).pair_id != rich_bundle.manifest.pair_id
+    changed = json.loads(json.dumps(before))
+    changed["files"]["codec/toy.table"]["sha256"] = "0" * 64
+    assert Manifest.model_validate(changed).pair_id != rich_bundle.manifest.pair_id
 
 
 @pytest.mark.parametrize("what", WRONG)

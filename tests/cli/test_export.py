@@ -32,7 +32,18 @@ def test_every_option_is_handed_on(cli: Cli, asked: dict[str, Any], tmp_path: Pa
     )
     done = cli(
         *("export", "runs/mine", "--out", tmp_path / "bundle", "--target", own, "--cloud", "onnxruntime-cpu"),
-        *("--cloud-precision", "int8", "--calibration", "entropy", "--gate", "margin", "--min-accuracy", 0.9),
+        *(
+            "--cloud-precision",
+            "int8",
+            "--calibration",
+            "entropy",
+            "--gate",
+            "margin",
+            "--min-accuracy",
+            0.9,
+            "--fusion",
+            "off",
+        ),
         *("--codec", "int4+zstd", "--image-codec", "png", "--max-drop", 2.5, "--threads", 2),
     )
     assert done.code == 0
@@ -48,6 +59,7 @@ def test_every_option_is_handed_on(cli: Cli, asked: dict[str, Any], tmp_path: Pa
         "gate": "margin",
         "offload_rate": None,
         "min_accuracy": 0.9,
+        "fusion": "off",
         "codec": "int4+zstd",
         "image_codec": "png",
         "max_drop": 2.5,
@@ -62,6 +74,13 @@ def test_the_table_has_every_deployment(cli: Cli, asked: dict[str, Any], toy_bun
         assert f"│ {name} " in done.out
     assert "max-softmax ≥ 0.7500, ρ 0.50" in done.out
     assert f"ecc-deploy bench {tmp_path / 'bundle'}" in done.out
+
+
+def test_the_defaults(cli: Cli, asked: dict[str, Any], tmp_path: Path) -> None:
+    cli("export", "runs/mine", "--out", tmp_path / "bundle")
+    assert {key: asked[key] for key in ("gate", "fusion", "codec", "image_codec")} == {
+        "gate": "auto", "fusion": "auto", "codec": "auto", "image_codec": "auto",
+    }  # fmt: skip
 
 
 def test_json_is_the_manifest(cli: Cli, asked: dict[str, Any], toy_bundle: Bundle, tmp_path: Path) -> None:

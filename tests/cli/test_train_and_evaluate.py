@@ -1,8 +1,11 @@
 import json
+import re
+import shutil
 from pathlib import Path
 
 import tomli_w
 
+from ecc_deploy.bundle import Bundle
 from tests import tiny
 from tests.cli.conftest import Cli
 
@@ -33,21 +36,63 @@ def test_train_refuses_a_place_that_is_taken_before_it_trains(cli: Cli, tmp_path
     assert (tmp_path / "run").read_text() == "mine"
 
 
-def test_evaluate_prints_a_table(cli: Cli, tiny_run: Path) -> None:
-    done = cli("evaluate", tiny_run)
+FEW = ("--image-codecs", "raw,png")
+
+
+def test_evaluate_prints_a_table_and_what_it_says(cli: Cli, tiny_run: Path) -> None:
+    done = cli("evaluate", tiny_run, *FEW)
     assert done.code == 0
-    for name in ("edge-only", "cloud-only/png", "independent", "adaptive", "dynamic, at random"):
-        assert any(line.split("  ")[0].strip() == name for line in done.out.splitlines())
+    lines = done.out.splitlines()
+    assert lines[0] == "tiny, the float system, split stage1-stage3: fashion-mnist-sample test, 1,000 samples"
+    names = ("edge-only", "cloud-only/png", "independent", "independent/raw", "adaptive, fused", "dynamic, at random")
+    for name in names:
+        assert any(line.split("  ")[0].strip() == name for line in lines)
+    assert any(line[:2] in ("+ ", "− ") and "ECC-D" in line for line in lines)
     assert "…" not in done.out
 
 
-def test_evaluate_json_is_all_of_stdout(cli: Cli, tiny_run: Path) -> None:
-    done = cli("evaluate", tiny_run, "--json", "--gate", "margin", "--offload-rate", 0.5, "--part", "val")
+def test_evaluate_json_is_all_of_stdout(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    plots = tmp_path / "curves.html"
+    arguments = ("--gate", "margin", "--offload-rate", 0.5, "--part", "val", "--fusion", "off", "--plots", plots)
+    done = cli("evaluate", tiny_run, "--json", *FEW, *arguments)
     facts = json.loads(done.out)
-    assert (facts["gate"], facts["part"], facts["samples"]) == ("margin", "val", 1000)
+    assert (facts["gate"], facts["part"], facts["fusion"], facts["samples"]) == ("margin", "val", "off", 1000)
+    assert {curve["name"] for curve in facts["curves"]} == {
+        "independent",
+        "independent/raw",
+        "independent/png",
+        "dynamic",
+    }
+    assert "dynamic, not fused" not in {row["name"] for row in facts["rows"]}
+    assert f"Curves: {plots}" in done.err
+    assert 'data-figure="bytes"' in plots.read_text()
 
 
-def test_evaluate_wants_a_run(cli: Cli, tmp_path: Path) -> None:
-    done = cli("evaluate", tmp_path)
-    assert done.code == 2
-    assert "is not a run directory" in done.err
+def test_several_seeds_give_means(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(tiny_run, tmp_path / "again")
+    done = cli("evaluate", tiny_run, again, *FEW)
+    assert "mean ± standard deviation of 2 seeds" in done.out
+    assert re.search(r"edge-only +\d+\.\d\d ± 0\.00 ", done.out)
+
+
+def test_mistakes_are_told_before_anything_is_computed(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    for arguments, text in (
+        ([tmp_path], "is not a run directory"),
+        ([tiny_run, "--plots", tmp_path], "is a folder"),
+        ([tiny_run, tiny_run], "named twice"),
+        ([tiny_run, "--gate", "learned"], "no trained gate"),
+        ([tiny_run, "--image-codecs", "gif"], "no codec named 'gif'"),
+        ([tiny_run, "--data", tmp_path], "names its dataset"),
+    ):
+        done = cli("evaluate", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert text in done.err
+
+
+def test_a_bundle_needs_to_be_told_of_a_dataset_that_it_only_names(cli: Cli, toy_bundle: Bundle) -> None:
+    assert "no dataset named 'toy'" in cli("evaluate", toy_bundle.path).err
+    done = cli(
+        "evaluate", toy_bundle.path, "--dataset", "tests.evaluation.toy_dataset:ToyDataset", "--image-codecs", "raw"
+    )
+    assert done.code == 0, done.err
+    assert "toy, the compiled halves, split toy: toy test, 200 samples" in done.out

@@ -9,9 +9,9 @@ from safetensors.numpy import load_file
 from ecc_deploy import data
 from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.bundle import Bundle, open_bundle
+from ecc_deploy.bundle.codecs import sent
 from ecc_deploy.errors import ExportRejectedError, RecipeError, RunError, TargetError, UsageError
 from ecc_deploy.export.exporter import export
-from ecc_deploy.payload import TensorSpec, make_codec
 from ecc_deploy.runtime.gate import confidence
 from ecc_deploy.runtime.selftest import check_edge
 from ecc_deploy.training.loop import train
@@ -68,8 +68,7 @@ def test_guard_figures_are_those_of_the_halves(bundle: Bundle, tiny_run: Path) -
     images = facts.normalisation(val.images)
     manifest = bundle.manifest
     deployment = manifest.deployments["adaptive"]
-    boundary = manifest.boundaries[deployment.boundary or ""]
-    codec = make_codec(deployment.codec or "", TensorSpec(boundary.tensor.dtype, boundary.tensor.shape))
+    codec = sent(bundle, deployment.boundary).codec(deployment.codec or "")
     edge, cloud = manifest.halves[deployment.edge or ""], manifest.halves[deployment.cloud or ""]
     with (
         open_runner(bundle.file(edge.file), edge, threads=1) as edge_runner,
@@ -96,17 +95,35 @@ def test_boundary_scale_is_the_learned_step(bundle: Bundle, tiny_run: Path) -> N
 
 def test_auto_codec_is_the_smallest_on_calibration_samples(bundle: Bundle) -> None:
     deployment = bundle.manifest.deployments["adaptive"]
-    (boundary,) = bundle.manifest.boundaries.values()
-    tensor = TensorSpec(boundary.tensor.dtype, boundary.tensor.shape)
     facts = data.load("fashion-mnist-sample")
     half = bundle.manifest.halves[deployment.edge or ""]
     with open_runner(bundle.file(half.file), half, threads=1) as runner:
         codes = runner.run({"image": facts.normalisation(facts.part("val").images)})["boundary"]
     sizes = {}
-    for spec in ("int4", "int4+zstd", "int4+delta+zstd"):
-        codec = make_codec(spec, tensor)
+    for spec in ("int4", "int4+zstd", "int4+delta+zstd", "int4+ans"):
+        codec = sent(bundle, deployment.boundary).codec(spec)
         sizes[codec.spec] = sum(len(codec.encode(c)) for c in codes)
     assert sizes[deployment.codec or ""] <= 1.02 * min(sizes.values())  # val is not the calibration draw
+
+
+def test_the_table_of_its_codec_is_in_the_bundle(bundle: Bundle) -> None:
+    assert bundle.manifest.deployments["dynamic"].codec == "int4+ans"
+    (boundary,) = bundle.manifest.boundaries.values()
+    assert boundary.table == "codec/stage1-stage3.table"
+    assert boundary.table in bundle.manifest.files
+
+
+def test_every_deployment_with_two_answers_is_fused(bundle: Bundle) -> None:
+    deployments = bundle.manifest.deployments
+    assert {name for name, d in deployments.items() if d.fusion} == {"independent", "adaptive-fused", "dynamic"}
+    fused = deployments["adaptive-fused"]
+    assert (fused.architecture, fused.edge, fused.gate) == ("adaptive", "exit-and-encode", None)
+    for name in ("independent", "adaptive-fused", "dynamic"):
+        fusion = deployments[name].fusion
+        assert fusion is not None
+        assert 0 < fusion.edge_weight < 1
+    guards = {name: d.guard.compiled_accuracy for name, d in deployments.items() if d.guard}
+    assert guards["adaptive-fused"] > max(guards["edge-only"], guards["adaptive"] - 0.01)
 
 
 def test_golden_samples_are_real_and_complete(bundle: Bundle) -> None:
@@ -144,16 +161,22 @@ def test_every_boundary_width_exports(tmp_path: Path, tiny_run: Path, bits: int,
     check_edge(made)
 
 
-def test_precisions_of_both_halves(tiny_run: Path, tmp_path: Path) -> None:
+def test_precisions_codecs_and_no_fusion_as_asked_for(tiny_run: Path, tmp_path: Path) -> None:
     made = export(
-        tiny_run, tmp_path / "bundle", cloud_precision="fp32", codec="int4", image_codec="jpeg:90", max_drop=5
-    )
+        tiny_run, tmp_path / "bundle", cloud_precision="fp32", codec="int4", image_codec="jpeg:90", fusion="off",
+        max_drop=5,
+    )  # fmt: skip
     precisions = {key: half.precision for key, half in made.manifest.halves.items()}
     assert precisions == {
         "exit": "int8", "encode": "int8", "exit-and-encode": "int8", "full": "fp32", "tail": "fp32",
     }  # fmt: skip
-    assert made.manifest.deployments["adaptive"].codec == "int4"
-    assert made.manifest.deployments["cloud-only"].codec == "jpeg:90"
+    deployments = made.manifest.deployments
+    assert deployments["adaptive"].codec == "int4"
+    assert deployments["cloud-only"].codec == "jpeg:90"
+    (boundary,) = made.manifest.boundaries.values()
+    assert boundary.table is None
+    assert set(deployments) == {"edge-only", "cloud-only", "independent", "adaptive", "dynamic"}
+    assert all(deployment.fusion is None for deployment in deployments.values())
 
 
 def test_min_accuracy_chooses_the_fewest_offloads(tiny_run: Path, tmp_path: Path) -> None:
@@ -184,6 +207,10 @@ def test_what_cannot_be_exported(tiny_run: Path, tmp_path: Path) -> None:
         export(tiny_run, out, offload_rate=0.2, min_accuracy=0.9)
     with pytest.raises(UsageError, match="no gate score 'luck'"):
         export(tiny_run, out, gate="luck")
+    with pytest.raises(UsageError, match="no trained gate"):
+        export(tiny_run, out, gate="learned")
+    with pytest.raises(UsageError, match="no fusion 'both'"):
+        export(tiny_run, out, fusion="both")
     with pytest.raises(RecipeError, match="cannot be read"):
         export(tiny_run, out, calibration="guess")
     with pytest.raises(RunError, match="not a run directory"):

@@ -40,3 +40,16 @@ def test_halves_cost_what_they_hold() -> None:
     tail = macs(system.cloud.from_stage("stage3"), system.cloud.entry_shape("stage3"))
     decoder = macs(system.adapter.decoder, system.adapter.boundary_shape)
     assert halves[TAIL].macs == tail + decoder
+
+
+def test_a_learned_gate_is_one_more_output_of_the_halves_that_answer() -> None:
+    system = make_system()
+    plain, gated = halves_of(system, 10).sources, halves_of(system, 10, learned_gate=True).sources
+    gate = 32 * (5 + 4) + 32  # five probabilities and four channels to 32, to one
+    for key in (EXIT, EXIT_AND_ENCODE):
+        assert [t.name for t in gated[key].outputs] == [*(t.name for t in plain[key].outputs), "confidence"]
+        assert gated[key].macs == plain[key].macs + gate
+        assert gated[key].boundary == plain[key].boundary
+    for key in (ENCODE, FULL, TAIL):
+        assert gated[key].outputs == plain[key].outputs
+        assert gated[key].macs == plain[key].macs

@@ -33,6 +33,9 @@ class CodecConformance:
     lowest: float = 0
     highest: float = 255
 
+    def make(self, spec: str, shape: tuple[int, ...]) -> Codec:
+        return make_codec(spec, TensorSpec(self.dtype, shape))
+
     def sample(self, shape: tuple[int, ...], fill: str, seed: int) -> np.ndarray:
         """An array of the dtype, with values from ``lowest`` to ``highest``."""
         rng = np.random.default_rng(seed)
@@ -54,9 +57,7 @@ class CodecConformance:
         assert decoded.tobytes() == self.expected(array).tobytes()
 
     def draw(self, data: st.DataObject) -> tuple[Codec, np.ndarray]:
-        codec = make_codec(
-            data.draw(st.sampled_from(self.specs)), TensorSpec(self.dtype, data.draw(st.sampled_from(self.shapes)))
-        )
+        codec = self.make(data.draw(st.sampled_from(self.specs)), data.draw(st.sampled_from(self.shapes)))
         return codec, self.sample(codec.tensor.shape, data.draw(st.sampled_from(FILLS)), data.draw(st.integers(0, 99)))
 
     def decode_hostile(self, codec: Codec, payload: bytes) -> None:
@@ -144,24 +145,24 @@ class CodecConformance:
     def test_cut_off_or_followed_by_something(self) -> None:
         for spec in self.specs:
             for shape in self.shapes[-2:]:
-                codec = make_codec(spec, TensorSpec(self.dtype, shape))
+                codec = self.make(spec, shape)
                 payload = codec.encode(self.sample(shape, "sparse", 1))
                 for wrong in (b"", payload[:-1], payload[: len(payload) // 2], payload[:1], payload + b"\0"):
-                    if "+zstd" in spec and len(wrong) == codec.max_bytes:
+                    if ("+zstd" in spec or "+ans" in spec) and len(wrong) == codec.max_bytes:
                         continue  # at this length, every payload is stored codes
                     with pytest.raises(PayloadError):
                         codec.decode(wrong)
 
     def test_longer_than_any_payload(self) -> None:
         for spec in self.specs:
-            codec = make_codec(spec, TensorSpec(self.dtype, self.shapes[-1]))
+            codec = self.make(spec, self.shapes[-1])
             with pytest.raises(PayloadError, match=f"at most {codec.max_bytes} bytes"):
                 codec.decode(bytes(codec.max_bytes + 1))
 
     def test_another_dtype_or_shape(self) -> None:
         shape = self.shapes[-1]
         for spec in self.specs:
-            codec = make_codec(spec, TensorSpec(self.dtype, shape))
+            codec = self.make(spec, shape)
             array = self.sample(shape, "lowest", 0) * 0
             for wrong in (array.astype(self.other_dtype), array[None], array[..., :-1], array.reshape(-1)):
                 with pytest.raises(PayloadError, match="was made for"):
@@ -170,7 +171,7 @@ class CodecConformance:
                 codec.encode(array.tolist())  # type: ignore[arg-type]  # that is the test
 
     def test_what_is_no_buffer(self) -> None:
-        codec = make_codec(self.specs[0], TensorSpec(self.dtype, self.shapes[-1]))
+        codec = self.make(self.specs[0], self.shapes[-1])
         for wrong in (None, "text", 3, memoryview(bytes(9))[::2]):
             with pytest.raises(PayloadError, match="contiguous bytes"):
                 codec.decode(wrong)  # type: ignore[arg-type]  # that is the test
@@ -179,7 +180,7 @@ class CodecConformance:
         shape = self.shapes[-1]
         arrays = [self.sample(shape, "sparse", seed) for seed in range(16)]
         for spec in self.specs:
-            codec = make_codec(spec, TensorSpec(self.dtype, shape))
+            codec = self.make(spec, shape)
             wanted = [codec.encode(array) for array in arrays]
             with ThreadPoolExecutor(4) as pool:
                 assert list(pool.map(codec.encode, arrays)) == wanted

@@ -50,6 +50,8 @@ def test_two_spellings_have_one_canonical_text(text: str, canonical: str) -> Non
 def test_the_canonical_text_parses_to_the_same(name: str, quality: int | None, delta: bool, level: int | None) -> None:
     spec = Spec(name, quality, delta, level)
     assert parse(str(spec)) == spec
+    alone = Spec(name, quality, ans=True)
+    assert parse(str(alone)) == alone
 
 
 @settings(max_examples=100)
@@ -69,6 +71,14 @@ def test_any_text_is_a_codec_or_an_error(text: str) -> None:
         ("int4 ", "does not begin with the name", "NAME"),
         ("int5", "no codec named 'int5'", "int8, int4, int2, int1, float32"),
         ("int4+gzip", "unknown stage 'gzip'", "delta and zstd"),
+        ("int4+ans", "int4+ans needs the table", "bundle"),
+        ("int4+ans:2", "unknown stage 'ans'", "ans"),
+        ("int4+ans+ans", "more stages than ans", "int4+ans."),
+        ("int4+delta+ans", "more stages than ans", "int4+ans."),
+        ("int4+ans+zstd", "more stages than ans", "int4+ans."),
+        ("float32+ans", "float32 cannot be followed by ans", "float32"),
+        ("png+ans", "png cannot be followed by ans", "png"),
+        ("int3+ans", "no codec named 'int3'", "int4"),
         ("int4+", "unknown stage ''", "delta and zstd"),
         ("int4+zstd+zstd:2", "stage zstd twice", "once"),
         ("int4+delta+delta", "stage delta twice", "once"),

@@ -37,6 +37,22 @@ def test_derived_figures_follow_from_the_arms(bench: Bench) -> None:
     assert dynamic.cloud_macs_per_sample == pytest.approx(0.3 * TAIL_MACS, rel=0.01)
 
 
+def test_chance_is_fused_where_the_arm_is() -> None:
+    def arms(maker: Maker) -> list[Arm]:
+        plain, gated = maker.adaptive(), maker.dynamic(0.3)
+        both = plain.model_copy(update={"name": "adaptive-fused", "deployment": "adaptive-fused", "fused": True})
+        both.accuracy = plain.accuracy + 0.02
+        fused = gated.model_copy(update={"name": "fused", "deployment": "fused", "fused": True})
+        return [maker.edge_only(), maker.cloud_only("raw"), plain, both, gated, fused]
+
+    bench = fake_bench(arms=arms)
+    found = {each.arm.name: each.vs_random for each in rows(bench)}
+    assert found["dynamic"] is not None
+    assert found["fused"] == pytest.approx(found["dynamic"] - 0.02 * bench.arm("dynamic").offload_rate)
+    alone = fake_bench(arms=lambda maker: [arm for arm in arms(maker) if arm.name != "adaptive-fused"])
+    assert {each.arm.name: each.vs_random for each in rows(alone)}["fused"] is None
+
+
 def test_the_references_lie_at_0_and_100_percent_of_the_gap(bench: Bench) -> None:
     assert row(bench, "edge-only").gap_recovered == 0
     assert row(bench, "cloud-only/raw").gap_recovered == 1

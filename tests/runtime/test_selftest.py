@@ -32,6 +32,36 @@ def test_a_good_bundle_passes_on_both_sides(toy_bundle: Bundle, cloud: CloudClie
     ]
 
 
+def test_all_that_a_bundle_may_have_is_tested(rich_bundle: Bundle) -> None:
+    notes = check_edge(rich_bundle)
+    for what in (
+        "deployment 'adaptive-fused', codec int4+ans: 4 payloads bit-exact",
+        "edge half 'exit': confidence differs by at most 0 ",
+        "edge half 'exit-and-encode': confidence differs by at most 0 ",
+    ):
+        assert any(what in note for note in notes), notes
+    with Server([rich_bundle]) as server, CloudClient(f"127.0.0.1:{server.port}", rich_bundle.manifest) as cloud:
+        assert len(check_cloud(rich_bundle, cloud)) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("half.exit.confidence", lambda x: x + 0.2, "edge half 'exit': confidence differs by at most 0.2 (allowed 0."),
+        ("half.exit.confidence", lambda x: x * np.nan, "edge half 'exit': confidence differs by at most nan"),
+        ("payload.adaptive-fused.2", lambda p: p[:-1], "deployment 'adaptive-fused', codec int4+ans: "),
+    ],
+)
+def test_what_disagrees_in_a_rich_bundle_is_named(rich_bundle: Bundle, tmp_path: Path, name, change, says) -> None:
+    with pytest.raises(BundleError) as error:
+        check_edge(spoilt(rich_bundle, tmp_path / "b", name, change))
+    assert error.value.message.startswith(says)
+
+
+def test_a_confidence_may_move_a_little(rich_bundle: Bundle, tmp_path: Path) -> None:
+    check_edge(spoilt(rich_bundle, tmp_path / "b", "half.exit.confidence", lambda x: x + 0.04))
+
+
 def spoilt(bundle: Bundle, out: Path, name: str, change) -> Bundle:
     def spoil(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors[name] = np.ascontiguousarray(change(tensors[name].copy()))

@@ -141,6 +141,11 @@ WRONG = [
     (_parameter("codec", string_param=""), INVALID, r"the codec '' cannot be used"),
     (_parameter("codec", string_param="gif"), INVALID, r"no codec named 'gif'"),
     (_parameter("codec", string_param="float16"), INVALID, r"the codec 'float16' cannot be used"),
+    (
+        _parameter("codec", string_param="int4+ans"),
+        INVALID,
+        r"the codec 'int4\+ans' cannot be used: int4\+ans needs the table",
+    ),
     (_parameter("codec", string_param="png" * 1000), INVALID, r"3000 characters; at most 64"),
     (_input(name="images"), INVALID, r"no input 'images'; the inputs are 'payload' \(BYTES\) or 'image' \(UINT8\)"),
     (_input(name="boundary"), INVALID, r"no input 'boundary'"),

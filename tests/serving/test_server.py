@@ -13,6 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from ecc_deploy.bundle import Bundle, Manifest, write_bundle
+from ecc_deploy.bundle.codecs import sent
 from ecc_deploy.errors import BundleError, ServerError, UsageError
 from ecc_deploy.serving import Server
 from ecc_deploy.serving.model import CloudModel
@@ -61,6 +62,18 @@ class TestTritonClient:
             "codec.dynamic": "int4",
         }
         assert [(i.name, list(i.dims)) for i in config.input] == [("payload", [-1]), ("boundary", [-1, 1, 4, 4])]
+
+    def test_a_codec_with_a_table(self, rich_bundle: Bundle) -> None:
+        codec = sent(rich_bundle, "toy").codec("int4+ans")
+        payloads = [codec.encode(codes) for codes in reference.codes(images(5))]
+        with (
+            Server([rich_bundle]) as server,
+            triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client,
+        ):
+            assert client.get_model_config("tail").config.parameters["codec.dynamic"].string_value == "int4+ans"
+            for parameters in (None, {"codec": "int4+ans"}):
+                found = client.infer("tail", triton_input(payloads), parameters=parameters).as_numpy("logits")
+                np.testing.assert_allclose(found, reference.tail_logits(images(5)), atol=1e-4)
 
     def test_infer(self, client: triton.InferenceServerClient) -> None:
         result = client.infer("full", triton_input(png(5)), request_id="x")

@@ -5,6 +5,7 @@ from ecc_deploy import zoo
 from ecc_deploy.errors import RecipeError
 from ecc_deploy.systems.adapter import Adapter, BottleneckQuantizer
 from ecc_deploy.systems.architectures import Adaptive, Dynamic, Independent
+from ecc_deploy.systems.gate import LearnedGate
 from ecc_deploy.systems.system import EdgeCloudSystem, Split
 
 
@@ -20,7 +21,7 @@ def make_system(bits: int = 4) -> EdgeCloudSystem:
         bits=bits,
         decoder_blocks=1,
     )
-    system = EdgeCloudSystem(edge, cloud, Split("stage1", "stage3"), adapter).eval()
+    system = EdgeCloudSystem(edge, cloud, Split("stage1", "stage3"), adapter, LearnedGate(10, 4)).eval()
     torch.nn.init.constant_(system.adapter.quantizer.step, 0.1)
     return system
 
@@ -44,6 +45,22 @@ def test_halves_make_up_the_system(bits: int) -> None:
     independent = Independent(system)
     torch.testing.assert_close(independent.edge_half()(x), system.edge(x), rtol=0, atol=0)
     torch.testing.assert_close(independent.cloud_half()(x), system.cloud(x), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_halves_of_a_learned_gate_say_what_it_says() -> None:
+    system = make_system()
+    x = torch.randn(5, 1, 28, 28)
+    feature = system.edge.through("stage1")(x)
+    wanted = system.gate(system.edge(x), feature)
+    assert wanted.shape == (5, 1)
+    logits, confidence = Independent(system, learned_gate=True).edge_half()(x)
+    torch.testing.assert_close(logits, system.edge(x), rtol=0, atol=0)
+    torch.testing.assert_close(confidence, wanted, rtol=0, atol=0)
+    logits, boundary, confidence = Dynamic(system, learned_gate=True).edge_half()(x)
+    torch.testing.assert_close(logits, system.edge(x), rtol=0, atol=0)
+    torch.testing.assert_close(boundary, Adaptive(system).edge_half()(x), rtol=0, atol=0)
+    torch.testing.assert_close(confidence, wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -111,4 +128,4 @@ def test_adapter_upsamples_where_the_cloud_is_larger() -> None:
 def test_unknown_stage_is_found_at_once() -> None:
     system = make_system()
     with pytest.raises(RecipeError, match="no stage 'stage9'"):
-        EdgeCloudSystem(system.edge, system.cloud, Split("stage9", "stage3"), system.adapter)
+        EdgeCloudSystem(system.edge, system.cloud, Split("stage9", "stage3"), system.adapter, system.gate)

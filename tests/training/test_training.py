@@ -3,13 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from ecc_deploy.errors import EccError, RecipeError, RunError
-from ecc_deploy.training.batches import augment, batches
 from ecc_deploy.training.loop import train
-from ecc_deploy.training.losses import distillation, objective
-from ecc_deploy.training.recipe import AugmentRecipe, LossRecipe, load_recipe, parse_recipe
+from ecc_deploy.training.recipe import load_recipe, parse_recipe
 from ecc_deploy.training.run import build_system, load_run, load_weights
 from tests import tiny
 
@@ -34,7 +31,10 @@ def test_a_phase_changes_only_what_it_trains(tiny_run: Path, tmp_path: Path) -> 
     phase = {"name": "more", "train": ["adapter"], "epochs": 1, "batch": 500, "loss": {"distillation": 1.0}}
     recipe = tiny.recipe(init=str(tiny_run), phases=[phase])
     before, after = load_run(tiny_run).system, train(recipe, tmp_path / "run", threads=1).system
+    assert after.adapter.quantizer.step != before.adapter.quantizer.step
     for name, value in before.state_dict().items():
+        if name.startswith("gate."):  # not a trained part of this run
+            continue
         same = torch.equal(value, after.state_dict()[name])
         assert same == (not name.startswith("adapter.")), name
 
@@ -127,41 +127,6 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
     )
     assert seen[-1] == ("Train edge", 6, 6)
     assert json.loads((tmp_path / "run/metrics.json").read_text())["epochs"][0]["phase"] == "edge"
-
-
-def test_distillation_is_its_formula() -> None:
-    student, teacher = torch.randn(4, 5), torch.randn(4, 5)
-    p, q = F.softmax(teacher / 3, 1), F.softmax(student / 3, 1)
-    wanted = 9 * (p * (p.log() - q.log())).sum(1).mean()
-    torch.testing.assert_close(distillation(student, teacher, 3.0), wanted)
-    assert distillation(teacher, teacher, 4.0).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_objective_weighs_its_parts() -> None:
-    logits, labels, teacher = torch.randn(4, 5), torch.tensor([0, 1, 2, 3]), torch.randn(4, 5)
-    recipe = LossRecipe(cross_entropy=0.5, distillation=2.0, temperature=2.0)
-    wanted = 0.5 * F.cross_entropy(logits, labels) + 2 * distillation(logits, teacher, 2.0)
-    torch.testing.assert_close(objective(logits, labels, teacher, recipe), wanted)
-
-
-def test_augmentation_flips_and_shifts_whole_images() -> None:
-    image = torch.zeros(64, 2, 6, 6)
-    image[:, 0, 2, 1] = 1
-    image[:, 1] = 5
-    moved = augment(image, AugmentRecipe(flip=True, shift=1), torch.Generator().manual_seed(0))
-    assert moved.shape == image.shape
-    assert moved[:, 0].sum((1, 2)).tolist() == [1.0] * 64  # one bright pixel, inside, wherever it went
-    assert bool((moved[:, 1] == 5).all())  # channels stay apart
-    columns = set(moved[:, 0].flatten(1).argmax(1).remainder(6).tolist())
-    assert columns == {0, 1, 2, 3, 4, 5}  # 1 ± 1, and mirrored 4 ± 1
-
-
-def test_an_epoch_sees_every_sample_once() -> None:
-    images = torch.arange(10.0).reshape(10, 1, 1, 1)
-    plain = AugmentRecipe(flip=False, shift=0)
-    seen = [x.flatten().tolist() for x, _ in batches(images, torch.arange(10), 5, plain, torch.Generator())]
-    assert sorted(number for batch in seen for number in batch) == list(range(10))
-    assert seen != [list(range(5)), list(range(5, 10))]
 
 
 def test_build_system_checks_names_early() -> None:

@@ -8,7 +8,7 @@ import torch
 from ecc_deploy import data, resources
 from ecc_deploy.evaluation.criteria import accuracy
 from ecc_deploy.partition.cost import macs
-from ecc_deploy.training.loop import path_logits
+from ecc_deploy.training.paths import path_logits
 from ecc_deploy.training.run import Run, load_run
 
 

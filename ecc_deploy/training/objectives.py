@@ -1,0 +1,96 @@
+"""What a phase makes small on one batch: its objectives by name."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from ecc_deploy.systems.rate import RateModel
+from ecc_deploy.systems.system import EdgeCloudSystem
+from ecc_deploy.training.losses import (
+    attention_error,
+    distillation,
+    feature_error,
+    fused_log_probabilities,
+    objective,
+    recall_error,
+    soft_confidence,
+)
+from ecc_deploy.training.paths import Outputs, run_paths
+from ecc_deploy.training.phase import FeatureRecipe, Phase, RecallRecipe
+
+
+def paths_of(phase: Phase) -> tuple[str, ...]:
+    """The paths that a phase runs on every batch: ``edge``, ``cloud``, ``adapted``, ``gate``."""
+    paths: list[str] = [path for path in ("edge", "cloud") if path in phase.train]
+    if phase.joins:
+        paths.append("adapted")
+    if phase.recall:
+        # What the cloud gets right is what an offloaded sample would get: the adapted answer.
+        wanted = ("edge", "adapted", "gate") if phase.recall.score == "learned" else ("edge", "adapted")
+        paths += [path for path in wanted if path not in paths]
+    return tuple(paths)
+
+
+class Objectives:
+    """The objectives of one phase; ``rate`` is the code-length model of the boundary, or ``None`` without."""
+
+    def __init__(self, system: EdgeCloudSystem, phase: Phase, rate: RateModel | None) -> None:
+        self.system, self.phase, self.rate = system, phase, rate
+        self.paths = paths_of(phase)
+        self._wants_teacher = phase.loss.distillation > 0 or phase.feature is not None
+        if self._wants_teacher:  # the cloud is frozen, then
+            self._before_joint = system.cloud.before(system.split.cloud_from).eval()
+            self._frozen_tail = system.cloud.from_stage(system.split.cloud_from).eval()
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The weighted objectives of a batch, each a scalar: ``edge``, ``cloud``, ``adapted``, ``fused``, ``feature``,
+        ``rate``, ``recall``, as the phase has them.
+        """
+        teacher, wanted = self._teach(x) if self._wants_teacher else (None, None)
+        outputs = run_paths(self.system, x, self.paths)
+        loss = self.phase.loss
+        trained: list[str] = [path for path in ("edge", "cloud") if path in self.phase.train]
+        trained += ["adapted"] if self.phase.joins else []
+        found: dict[str, torch.Tensor] = {path: objective(outputs.logits(path), y, teacher, loss) for path in trained}
+        if loss.fused:
+            mixture = fused_log_probabilities(outputs.logits("edge"), outputs.logits("adapted"))
+            found["fused"] = loss.fused * F.nll_loss(mixture, y)
+        if self.phase.feature:
+            found["feature"] = self._feature(outputs, teacher, wanted, self.phase.feature)
+        if self.phase.rate:
+            assert self.rate is not None
+            assert outputs.unrounded is not None
+            size = self.rate(outputs.unrounded)
+            self.rate.count(outputs.unrounded.detach().round())
+            found["rate"] = self.phase.rate.weight * (size - self.phase.rate.budget).clamp(min=0)
+        if self.phase.recall:
+            found["recall"] = self.phase.recall.weight * _recall(outputs, y, self.phase.recall)
+        return found
+
+    @torch.no_grad()
+    def _teach(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The frozen cloud model's logits, and its own feature at the joint."""
+        feature = self._before_joint(x)
+        return self._frozen_tail(feature).float(), feature
+
+    def _feature(
+        self, outputs: Outputs, teacher: torch.Tensor | None, wanted: torch.Tensor | None, recipe: FeatureRecipe
+    ) -> torch.Tensor:
+        assert outputs.decoded is not None
+        if recipe.method == "regression":
+            assert teacher is not None
+            logits = self._frozen_tail(outputs.decoded).float()
+            return recipe.weight * distillation(logits, teacher, self.phase.loss.temperature)
+        assert wanted is not None
+        error = feature_error if recipe.method == "mse" else attention_error
+        return recipe.weight * error(outputs.decoded.float(), wanted.float())
+
+
+def _recall(outputs: Outputs, y: torch.Tensor, recipe: RecallRecipe) -> torch.Tensor:
+    edge = outputs.logits("edge")
+    worth_sending = (edge.argmax(1) != y) & (outputs.logits("adapted").argmax(1) == y)
+    if recipe.score == "learned":
+        assert outputs.confidence is not None
+        return recall_error(outputs.confidence, worth_sending, recipe, width=1.0)
+    return recall_error(soft_confidence(edge, recipe.score), worth_sending, recipe)
