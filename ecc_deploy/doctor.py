@@ -15,7 +15,7 @@ from ecc_deploy.backends.targets import list_targets
 from ecc_deploy.bench.environment import fingerprint
 
 DISTRIBUTION = "ecc-deploy"
-SETS = ("onnxruntime", "train", "report")
+SETS = ("onnxruntime", "train", "sweep", "multi-gpu", "report")
 """The extras that this version uses, in the order in which they are shown."""
 
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)[^;]*(?:;.*\bextra\s*==\s*["']([A-Za-z0-9_-]+)["'])?""")

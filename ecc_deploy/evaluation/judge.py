@@ -11,7 +11,8 @@ from ecc_deploy.evaluation.curves import curve, recall
 from ecc_deploy.evaluation.measured import Measured
 from ecc_deploy.evaluation.result import AUTO, Curve, Recall, Row
 from ecc_deploy.evaluation.rows import Rows
-from ecc_deploy.evaluation.subject import Subject, scores_of
+from ecc_deploy.evaluation.scores import chosen_scores, offered_scores
+from ecc_deploy.evaluation.subject import Subject
 from ecc_deploy.payload import Codec, TensorSpec, make_codec
 
 RANDOM = "random"
@@ -22,7 +23,9 @@ class Judge:
 
     def __init__(self, subject: Subject, part: str, *, gate: str, offload_rate: float, fused: bool) -> None:
         self.subject, self.gate, self.offload_rate, self.fused = subject, gate, offload_rate, fused
-        self.scores = scores_of(subject, gate)
+        has_learned = "gate" in subject.parts
+        chosen_scores(gate, has_learned=has_learned, name=subject.name)  # a wrong one is an error at once
+        self.scores = offered_scores(has_learned)
         self.test = Measured(subject, part)
         self.arms = Arms(self.test if part == "val" else Measured(subject, "val"), self.test, self.scores)
         self.pixels = TensorSpec("uint8", subject.dataset.image_shape)

@@ -11,9 +11,7 @@ import numpy as np
 from ecc_deploy.bundle.manifest import Score
 from ecc_deploy.data import Dataset
 from ecc_deploy.errors import BackendMissingError, UsageError
-from ecc_deploy.evaluation.result import AUTO
 from ecc_deploy.payload import Codec
-from ecc_deploy.runtime.gate import SCORES, known_score
 
 LEARNED: Score = "learned"
 
@@ -84,17 +82,6 @@ class Subject(Protocol):
     def boundary_codec(self, codes: np.ndarray) -> Codec:
         """What ECC-A and ECC-D send with: the system's own choice, or one chosen on ``codes`` of the val part."""
         ...
-
-
-def scores_of(subject: Subject, wanted: str) -> tuple[Score, ...]:
-    """The gate scores that ``subject`` offers. Raises :class:`UsageError` where ``wanted`` is none of them nor auto."""
-    offered = tuple(score for score in SCORES if score != LEARNED or "gate" in subject.parts)
-    if wanted != AUTO and known_score(wanted) not in offered:
-        raise UsageError(
-            f"{subject.name} has no trained gate, so its score cannot be {wanted!r}",
-            f"It offers: {', '.join(offered)}. A recipe whose phase trains the part `gate` makes one.",
-        )
-    return offered
 
 
 def open_subject(

@@ -20,11 +20,13 @@ from ecc_deploy.data import Dataset
 from ecc_deploy.errors import RunError, TargetError, UsageError
 from ecc_deploy.evaluation.answers import float_answers
 from ecc_deploy.evaluation.offline import run_all
+from ecc_deploy.evaluation.result import AUTO
+from ecc_deploy.evaluation.scores import chosen_scores
 from ecc_deploy.export.boundary_codec import choose_codec, with_table
 from ecc_deploy.export.compiled import compiled_answers
 from ecc_deploy.export.deployments import deployments, final_answers, make_plan
 from ecc_deploy.export.described import describe
-from ecc_deploy.export.gating import AUTO, Wanted, scores_of
+from ecc_deploy.export.gating import Wanted
 from ecc_deploy.export.golden import COUNT, write_golden
 from ecc_deploy.partition.halves import ENCODE, Halves, halves_of
 from ecc_deploy.payload import TensorSpec
@@ -85,7 +87,7 @@ def export(
     }
     loaded = load_run(run)
     _check_trained(loaded)
-    scores = scores_of(gate, has_learned="gate" in loaded.parts)
+    scores = chosen_scores(gate, has_learned="gate" in loaded.parts, name=loaded.recipe.name)
     wanted = Wanted(scores, offload_rate, min_accuracy, fused=fusion == AUTO)
     choices = _Choices(wanted, codec, image_codec, max_drop)
     exporter = _Exporter(loaded, targets, load_calibration(calibration), threads, progress)

@@ -13,9 +13,8 @@ from ecc_deploy.evaluation.criteria import accuracy, collaborate
 from ecc_deploy.evaluation.fusion import fit_fusion, fitted_on
 from ecc_deploy.evaluation.thresholds import for_accuracy, for_offload_rate
 from ecc_deploy.runtime.fusion import fuse
-from ecc_deploy.runtime.gate import SCORES, confidence, known_score, offloads
+from ecc_deploy.runtime.gate import confidence, offloads
 
-AUTO = "auto"
 _REFITS = 2
 """Threshold and fusion depend on each other where an accuracy is asked for; more rounds change nothing to speak of."""
 
@@ -46,20 +45,6 @@ class Collaboration:
 def together(edge: np.ndarray, cloud: np.ndarray, fusion: Fusion | None) -> np.ndarray:
     """What samples end with if all are sent: logits ``[N, classes]``."""
     return cloud if fusion is None else fuse(edge, cloud, fusion)
-
-
-def scores_of(gate: str, *, has_learned: bool) -> tuple[Score, ...]:
-    """The scores to choose from: ``gate`` alone, or for ``auto`` all that there are. Raises :class:`UsageError`."""
-    offered = tuple(score for score in SCORES if score != "learned" or has_learned)
-    if gate == AUTO:
-        return offered
-    wanted = known_score(gate)
-    if wanted not in offered:
-        raise UsageError(
-            "the run holds no trained gate, so the gates' score cannot be 'learned'",
-            f"Give one of {', '.join(offered)}, or auto; a recipe with a phase that trains the part `gate` makes one.",
-        )
-    return (wanted,)
 
 
 @dataclass(frozen=True)

@@ -57,22 +57,25 @@ def attention_error(adapted: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor
     return (attention(adapted) - attention(wanted.detach())).square().sum(dim=1).mean()
 
 
-def recall_error(
-    confidence: torch.Tensor, worth_sending: torch.Tensor, recipe: RecallRecipe, *, width: float | None = None
-) -> torch.Tensor:
-    """How badly a gate at the wanted offload rate finds the samples that are worth sending.
+def recall_error(confidence: torch.Tensor, worth_sending: torch.Tensor, recipe: RecallRecipe) -> torch.Tensor:
+    """How badly a gate finds the samples that are worth sending.
 
     ``confidence``: ``[N]``, of the edge in its own answer; ``worth_sending``: bool ``[N]``, the edge is wrong and the
-    cloud is right. The threshold is the batch's quantile at the offload rate. Binary cross-entropy of "is below the
-    threshold" against "is worth sending", in units of ``width`` (the batch's standard deviation if ``None``), the
-    samples worth sending weighted by ``beta``: their recall is what is boosted, since what the edge keeps is never
-    corrected.
+    cloud is right. Binary cross-entropy of "is sent" against "is worth sending", the samples worth sending weighted by
+    ``beta``: their recall is what is boosted, since what the edge keeps is never corrected.
+
+    The edge's own scores live between 0 and 1, so there "is sent" is the distance below the batch's quantile at the
+    wanted offload rate, in standard deviations. The learned confidence is a logit itself: with a threshold that moves
+    along with it, nothing would hold its mean in place, and it would run away.
     """
     confidence = confidence.float()
-    with torch.no_grad():
-        threshold = torch.quantile(confidence, recipe.offload_rate)
-        unit = confidence.std().clamp(min=1e-6) if width is None else confidence.new_tensor(width)
-    sent = (threshold - confidence) / (unit * recipe.softness)
+    if recipe.score == "learned":
+        sent = -confidence
+    else:
+        with torch.no_grad():
+            threshold = torch.quantile(confidence, recipe.offload_rate)
+            unit = confidence.std().clamp(min=1e-6) * recipe.softness
+        sent = (threshold - confidence) / unit
     weight = torch.where(worth_sending, recipe.beta, 1.0)
     loss = F.binary_cross_entropy_with_logits(sent, worth_sending.to(sent.dtype), reduction="none")
     return (weight * loss).sum() / weight.sum()

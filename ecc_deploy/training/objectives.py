@@ -92,5 +92,5 @@ def _recall(outputs: Outputs, y: torch.Tensor, recipe: RecallRecipe) -> torch.Te
     worth_sending = (edge.argmax(1) != y) & (outputs.logits("adapted").argmax(1) == y)
     if recipe.score == "learned":
         assert outputs.confidence is not None
-        return recall_error(outputs.confidence, worth_sending, recipe, width=1.0)
+        return recall_error(outputs.confidence, worth_sending, recipe)
     return recall_error(soft_confidence(edge, recipe.score), worth_sending, recipe)

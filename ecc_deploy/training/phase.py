@@ -59,11 +59,11 @@ class RecallRecipe(Strict):
     """Which confidence is trained: ``learned`` trains the gate part; the others train the edge's own head."""
     weight: PositiveWeight = 1.0
     offload_rate: Share = 0.15
-    """At which the gate is meant to work."""
+    """Where the soft threshold of the edge's own scores lies, and where the reported recall is taken."""
     beta: PositiveWeight = 4.0
     """Weight of a sample worth sending, against 1 for the others."""
     softness: PositiveWeight = 0.5
-    """Width of the soft threshold, in standard deviations of the confidence."""
+    """Width of the soft threshold of the edge's own scores, in standard deviations of the confidence."""
 
 
 class BalanceRecipe(Strict):

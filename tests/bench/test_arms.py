@@ -3,9 +3,9 @@ import pytest
 from ecc_deploy.bench.arms import choose_arms
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
-from ecc_deploy.payload.choice import IMAGE_COMPARATORS
+from ecc_deploy.payload.choice import CASCADE_COMPARATORS, IMAGE_COMPARATORS
 
-CASCADE = ["independent", "independent/webp:80", "independent/webp:50"]
+CASCADE = ["independent", *(f"independent/{codec}" for codec in CASCADE_COMPARATORS)]
 
 
 def _names(bundle: Bundle, selected: list[str] | None = None, codecs: list[str] | None = None) -> list[str]:
@@ -51,7 +51,7 @@ def test_another_codec_makes_another_arm(toy_bundle: Bundle) -> None:
 
 def test_fused_answers_and_a_codec_with_a_table(rich_bundle: Bundle) -> None:
     arms = {arm.name: arm for arm in choose_arms(rich_bundle)}
-    fused = ["independent", "independent/webp:80", "independent/webp:50", "adaptive-fused", "dynamic"]
+    fused = [*CASCADE, "adaptive-fused", "dynamic"]
     assert [name for name, arm in arms.items() if arm.fused] == fused
     assert arms["adaptive-fused"].architecture == "adaptive"
     assert {arms[name].codec for name in ("adaptive", "adaptive-fused", "dynamic")} == {"int4+ans"}

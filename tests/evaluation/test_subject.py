@@ -9,8 +9,9 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import DataError, UsageError
 from ecc_deploy.evaluation.compiled_bundle import CompiledBundle
 from ecc_deploy.evaluation.float_run import FloatRun
+from ecc_deploy.evaluation.judge import Judge
 from ecc_deploy.evaluation.measured import Measured
-from ecc_deploy.evaluation.subject import Subject, open_subject, scores_of
+from ecc_deploy.evaluation.subject import Subject, open_subject
 from ecc_deploy.payload import make_codec
 from tests import reference
 from tests.evaluation.toy_dataset import ToyDataset
@@ -49,14 +50,11 @@ def test_conformance(subject: Subject) -> None:
     assert 0 < macs.encode < macs.exit_and_encode
     assert macs.exit <= macs.exit_and_encode
     assert 0 < macs.tail < macs.full
-    assert scores_of(subject, "auto") == ("max-softmax", "entropy", "margin")
 
 
 def test_a_score_that_a_subject_has_not(subject: Subject) -> None:
     with pytest.raises(UsageError, match="no trained gate"):
-        scores_of(subject, "learned")
-    with pytest.raises(UsageError, match="no gate score 'luck'"):
-        scores_of(subject, "luck")
+        Judge(subject, "val", gate="learned", offload_rate=0.3, fused=True)
 
 
 def test_the_toy_bundle_answers_as_by_hand(compiled: CompiledBundle) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ecc_deploy.errors import UsageError
-from ecc_deploy.export.gating import Collaboration, GatedAnswers, Wanted, scores_of
+from ecc_deploy.evaluation.scores import offered_scores
+from ecc_deploy.export.gating import Collaboration, GatedAnswers, Wanted
 
 N, CLASSES = 3000, 5
 
@@ -30,19 +31,7 @@ def accuracy(given: GatedAnswers, chosen: Collaboration) -> float:
 
 
 def wanted(*scores: str, rate: float | None = None, least: float | None = None, fused: bool = True) -> Wanted:
-    return Wanted(scores or scores_of("auto", has_learned=True), rate, least, fused)  # type: ignore[arg-type]
-
-
-def test_scores_to_choose_from() -> None:
-    assert scores_of("auto", has_learned=True) == ("max-softmax", "entropy", "margin", "learned")
-    assert scores_of("auto", has_learned=False) == ("max-softmax", "entropy", "margin")
-    assert scores_of("margin", has_learned=True) == ("margin",)
-    assert scores_of("learned", has_learned=True) == ("learned",)
-    with pytest.raises(UsageError, match="holds no trained gate") as error:
-        scores_of("learned", has_learned=False)
-    assert "phase that trains the part `gate`" in error.value.hint
-    with pytest.raises(UsageError, match="no gate score 'luck'"):
-        scores_of("luck", has_learned=True)
+    return Wanted(scores or offered_scores(has_learned=True), rate, least, fused)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -51,7 +40,7 @@ def test_auto_takes_the_score_that_is_most_accurate_at_the_rate(fused: bool) -> 
     chosen = given.choose(wanted(rate=0.2, fused=fused), "these")
     each = {
         score: accuracy(given, given.choose(wanted(score, rate=0.2, fused=fused), "these"))
-        for score in scores_of("auto", has_learned=True)
+        for score in offered_scores(has_learned=True)
     }
     assert chosen.gate.score == "learned"
     assert accuracy(given, chosen) == max(each.values()) > sorted(each.values())[-2]
@@ -75,7 +64,7 @@ def test_an_accuracy_is_reached_by_the_answers_as_they_end(scores: tuple[str, ..
     if not scores:
         rates = [
             given.choose(wanted(score, least=0.88, fused=fused), "these").gate.offload_rate
-            for score in scores_of("auto", has_learned=True)
+            for score in offered_scores(has_learned=True)
         ]
         assert chosen.gate.offload_rate == min(rates)
 

@@ -75,7 +75,6 @@ def test_recall_error_falls_as_the_right_samples_sink_below_the_threshold() -> N
 
 
 def test_beta_weighs_the_samples_worth_sending() -> None:
-    """Descending on the confidence itself, a larger beta pulls more of a hard-to-tell few below the threshold."""
     worth_sending = torch.arange(50) < 5
 
     def pull(beta: float) -> float:
@@ -86,3 +85,16 @@ def test_beta_weighs_the_samples_worth_sending() -> None:
         return confidence.grad[worth_sending].abs().sum().item()
 
     assert pull(1.0) < pull(4.0) < pull(16.0)
+
+
+def test_the_learned_confidence_stays_where_the_odds_are() -> None:
+    """With nothing to tell samples apart, the best confidence is minus the weighted log odds, and it is reached."""
+    worth_sending = torch.arange(100) < 10
+    bias = torch.zeros(1, requires_grad=True)
+    recipe = RecallRecipe(score="learned", beta=3.0)
+    optimizer = torch.optim.SGD([bias], 0.5, momentum=0.9)
+    for _ in range(400):
+        optimizer.zero_grad()
+        recall_error(bias.expand(100), worth_sending, recipe).backward()
+        optimizer.step()
+    assert bias.item() == pytest.approx(-torch.log(torch.tensor(3.0 * 10 / 90)).item(), abs=1e-3)

@@ -65,9 +65,9 @@ def test_the_feature_that_is_matched_is_what_enters_the_clouds_stage(tiny_run: P
 
 def test_a_learned_gate_finds_more_than_chance(tiny_run: Path, tmp_path: Path) -> None:
     recall = {"score": "learned", "offload_rate": 0.2, "beta": 2.0}
-    run = trained(tiny_run, tmp_path, name="gate", train=["gate"], epochs=3, recall=recall)
+    run = trained(tiny_run, tmp_path, name="gate", train=["gate"], epochs=6, learning_rate=0.3, recall=recall)
     assert run.parts == {"edge", "cloud", "adapter", "tail", "gate"}
-    assert run.metrics["epochs"][-1]["val_recall"] > 0.3  # chance: 0.2
+    assert run.metrics["epochs"][-1]["val_recall"] > 0.35  # chance: 0.2
     before = load_run(tiny_run).system
     for part in ("edge", "cloud", "adapter", "tail"):
         for name, value in getattr(before, part).state_dict().items():
