@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +9,7 @@ import numpy as np
 
 from ecc_deploy.bundle.manifest import InputInfo
 from ecc_deploy.errors import UsageError
-
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-MAX_PIXELS = 64 * 1024 * 1024
-"""Of one image file; a larger one is refused before it is decoded."""
-
-# Modes of more than 8 bits per channel are left out: pillow clips them to white rather than scale them.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+from ecc_deploy.pictures import read_picture, scaled
 
 
 def read_images(source: str | Path | np.ndarray, info: InputInfo, resize: bool) -> Iterator[tuple[str, np.ndarray]]:
@@ -33,7 +26,7 @@ def read_images(source: str | Path | np.ndarray, info: InputInfo, resize: bool) 
     path = Path(source)
     if path.suffix == ".npy":
         return _from_array(str(path), _load(path), info, resize)
-    return iter([(str(path), _open(path, info, resize))])
+    return iter([(str(path), _fit(str(path), read_picture(path, info.channels, UsageError), info, resize))])
 
 
 def _load(path: Path) -> np.ndarray:
@@ -45,36 +38,6 @@ def _load(path: Path) -> np.ndarray:
     except Exception as error:  # the header is Python source, which can be wrong in every way
         raise UsageError(f"{path} is not an array file (.npy): {error}") from error
     return array
-
-
-def _open(path: Path, info: InputInfo, resize: bool) -> np.ndarray:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            # Pillow's own, higher limit: ours is checked next, before a pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path, formats=FORMATS)
-        with opened as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UsageError(f"{path} has {image.width}x{image.height} pixels; {MAX_PIXELS} in all are allowed")
-            if image.mode not in _MODES:
-                raise UsageError(
-                    f"{path} has pixels of the kind {image.mode!r}", "Save it with 8 bits per channel, grey or RGB."
-                )
-            pixels = ImageOps.exif_transpose(image).convert("L" if info.channels == 1 else "RGB")
-    except UnidentifiedImageError as error:
-        raise UsageError(
-            f"{path} is no image that can be read here", f"Give {', '.join(FORMATS)}, or .npy of uint8."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise UsageError(f"{path} is too large: {error}") from error
-    except UsageError:
-        raise
-    except Exception as error:  # pillow's decoders raise whatever a damaged file leads them to
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"{path} cannot be read: {reason}") from error
-    return _fit(str(path), np.asarray(pixels).reshape(pixels.height, pixels.width, -1), info, resize)
 
 
 def _from_array(name: str, array: np.ndarray, info: InputInfo, resize: bool) -> Iterator[tuple[str, np.ndarray]]:
@@ -104,8 +67,4 @@ def _fit(name: str, image: np.ndarray, info: InputInfo, resize: bool) -> np.ndar
             f"{name} has {width}x{height} pixels, and the bundle takes {info.width}x{info.height}",
             "Scale it, or let it be scaled: --resize (in Python: resize=True).",
         )
-    from PIL import Image
-
-    pixels = np.ascontiguousarray(image[..., 0] if info.channels == 1 else image)
-    scaled = Image.fromarray(pixels).resize((info.width, info.height), Image.Resampling.BILINEAR)
-    return np.asarray(scaled).reshape(info.height, info.width, info.channels)
+    return scaled(image, info.height, info.width)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ecc_deploy import pictures
 from ecc_deploy.bundle import InputInfo
 from ecc_deploy.errors import UsageError
-from ecc_deploy.runtime import images
 from ecc_deploy.runtime.images import read_images
 
 GREY = InputInfo(height=8, width=6, channels=1, mean=(0.0,), std=(1.0,))
@@ -126,7 +126,7 @@ def test_deep_pixels_are_not_clipped_to_white(tmp_path: Path) -> None:
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 40)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 40)
     with pytest.raises(UsageError, match="6x8 pixels; 40 in all are allowed"):
         read(save(tmp_path / "huge.png", PIXELS[0]), COLOUR)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
