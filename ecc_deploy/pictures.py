@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def read_picture(
-    path: Path, channels: int, error: type[EccError], *, formats: Sequence[str] = FORMATS, hint: str = ""
+    path: Path, channels: int, error: type[EccError], *, formats: tuple[str, ...] = FORMATS, hint: str = ""
 ) -> np.ndarray:
     """Decode a file to uint8 ``[H, W, channels]``, turned as its EXIF orientation says, grey or RGB.
 
