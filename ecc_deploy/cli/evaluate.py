@@ -53,13 +53,13 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            "--dataset", metavar="NAME", help="Dataset instead of the bundle's: a name, or package.module:factory."
+            "--dataset", metavar="NAME", help="Dataset instead of its own: a name, or package.module:factory."
         ),
     ] = None,
     data_folder: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="FOLDER", help="Folder of a bundle's dataset. Default: the dataset's own place."
+            "--data", metavar="FOLDER", help="Folder of the dataset. Default: the run's, or the dataset's own place."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and curves as JSON instead of a table.")] = False,

@@ -66,6 +66,15 @@ def export(
     max_drop: Annotated[
         float, typer.Option("--max-drop", min=0, max=100, help="Percentage points that compiling may cost.")
     ] = 1.0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME", help="To calibrate on: a name, or package.module:factory. Default: the run's."
+        ),
+    ] = None,
+    data_folder: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="Folder of the dataset. Default: the run's.")
+    ] = None,
     constraints: Annotated[
         str | None,
         typer.Option(
@@ -111,6 +120,8 @@ def export(
             codec=codec,
             image_codec=image_codec,
             max_drop=max_drop,
+            dataset=dataset,
+            data_folder=data_folder,
             threads=threads,
             progress=progress,
         )

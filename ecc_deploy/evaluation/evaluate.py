@@ -48,7 +48,7 @@ def evaluate(
     * ``fusion``: ``auto`` answers a sample that is sent by edge and cloud together where both answers are there,
       ``off`` by the cloud alone.
     * ``image_codecs``: of cloud-only and ECC-I, beside ECC-I's own.
-    * ``dataset``, ``data_folder``: of a bundle, where they are not what it names and the default place.
+    * ``dataset``, ``data_folder``: where they are not what the run's recipe or the bundle says.
 
     Thresholds, the choice of a score, fusion weights and the choice of a codec come from the val part alone. Random
     offload at the rate of ECC-I and of ECC-D shows what the gate is worth: its accuracy is the expected one.

@@ -28,8 +28,8 @@ class FloatRun(Subject):
 
     kind = "float"
 
-    def __init__(self, run: str | Path) -> None:
-        loaded = load_run(run)
+    def __init__(self, run: str | Path, *, dataset: str | None = None, data_folder: Path | None = None) -> None:
+        loaded = load_run(run, dataset=dataset, data_folder=data_folder)
         missing = [name for name in ("edge", "cloud") if name not in loaded.parts]
         if missing:
             raise RunError(f"{loaded.path} holds no trained {' and no trained '.join(missing)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ecc_deploy.bundle.manifest import Score
 from ecc_deploy.data import Dataset
-from ecc_deploy.errors import BackendMissingError, UsageError
+from ecc_deploy.errors import BackendMissingError
 from ecc_deploy.payload import Codec
 
 LEARNED: Score = "learned"
@@ -89,7 +89,7 @@ def open_subject(
 ) -> Subject:
     """The run directory (or ``shipped:NAME``) or bundle at ``source``.
 
-    ``dataset``, ``data_folder``: of a bundle, which names its dataset and not where it lies; a run says both itself.
+    ``dataset``, ``data_folder``: where they are not what the run's recipe or the bundle says.
     ``threads``: CPU threads of one inference of a bundle; all for ``None``.
     Raises :class:`RunError`, :class:`BundleError`, :class:`DataError`, :class:`UsageError`, and
     :class:`BackendMissingError` for a run where torch, or for a bundle where its runtime is not installed.
@@ -98,10 +98,6 @@ def open_subject(
         from ecc_deploy.evaluation.compiled_bundle import CompiledBundle
 
         return CompiledBundle.open(Path(source), dataset=dataset, data_folder=data_folder, threads=threads)
-    if dataset is not None or data_folder is not None:
-        raise UsageError(
-            f"{source} is a run, and its recipe names its dataset", "Give dataset and folder with bundles only."
-        )
     try:
         from ecc_deploy.evaluation.float_run import FloatRun
     except ModuleNotFoundError as error:
@@ -110,4 +106,4 @@ def open_subject(
         raise BackendMissingError(
             "ecc_deploy.evaluate needs torch, which is not installed", "Run: pip install 'ecc-deploy[train]'"
         ) from error
-    return FloatRun(source)
+    return FloatRun(source, dataset=dataset, data_folder=data_folder)

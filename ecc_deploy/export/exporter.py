@@ -56,6 +56,8 @@ def export(
     codec: str = "auto",
     image_codec: str = "auto",
     max_drop: float = 1.0,
+    dataset: str | None = None,
+    data_folder: Path | None = None,
     threads: int = 1,
     progress: Progress = silent,
 ) -> Bundle:
@@ -69,6 +71,7 @@ def export(
       fitted on the val part, and adds the deployment ``adaptive-fused``; with ``off`` the cloud's answer stands alone.
     * ``codec``: of the boundary, ``image_codec``: of the input; ``auto`` takes what gives the fewest bytes on samples
       of the train part without losing anything.
+    * ``dataset``, ``data_folder``: to calibrate and choose on, where they are not those of the run's recipe.
     * ``max_drop``: percentage points that compiling may cost any deployment, measured on the val part.
 
     Raises :class:`RunError`, :class:`TargetError`, :class:`BackendMissingError`, :class:`ExportRejectedError`,
@@ -85,7 +88,7 @@ def export(
         "edge": _precision(targets["edge"], "edge", precision),
         "cloud": _precision(targets["cloud"], "cloud", cloud_precision or precision),
     }
-    loaded = load_run(run)
+    loaded = load_run(run, dataset=dataset, data_folder=data_folder)
     _check_trained(loaded)
     scores = chosen_scores(gate, has_learned="gate" in loaded.parts, name=loaded.recipe.name)
     wanted = Wanted(scores, offload_rate, min_accuracy, fused=fusion == AUTO)

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from ecc_deploy import data, resources, zoo
 from ecc_deploy.data import Dataset
-from ecc_deploy.errors import RunError
+from ecc_deploy.errors import DataError, RunError
 from ecc_deploy.systems.adapter import Adapter
 from ecc_deploy.systems.gate import LearnedGate
 from ecc_deploy.systems.system import EdgeCloudSystem, Split
-from ecc_deploy.training.recipe import Recipe, load_recipe
+from ecc_deploy.training.recipe import DataRecipe, Recipe, load_recipe
 
 PARTS = ("edge", "cloud", "adapter", "tail", "gate")
 
@@ -119,15 +119,35 @@ def load_weights(system: EdgeCloudSystem, path: Path) -> frozenset[str]:
     return parts
 
 
-def load_run(run: str | Path) -> Run:
-    """Load a run directory, or ``shipped:NAME``. Raises :class:`RunError`."""
+def load_run(run: str | Path, *, dataset: str | None = None, data_folder: Path | None = None) -> Run:
+    """Load a run directory, or ``shipped:NAME``.
+
+    ``dataset``, ``data_folder``: instead of those of its recipe. Raises :class:`RunError`, :class:`DataError`.
+    """
     path = resolve(run)
-    recipe = load_recipe(path / "system.toml")
+    recipe = _with_data(load_recipe(path / "system.toml"), dataset, data_folder)
     system = build_system(recipe)
     parts = load_weights(system, path)
     metrics_path = path / "metrics.json"
     metrics = json.loads(metrics_path.read_text()) if metrics_path.is_file() else {}
     return Run(recipe, system.eval(), parts, metrics, path)
+
+
+def _with_data(recipe: Recipe, dataset: str | None, folder: Path | None) -> Recipe:
+    """``recipe`` with another dataset of the same kind, or the same one at another place."""
+    if dataset is None and folder is None:
+        return recipe
+    if dataset is None:
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": folder})})
+    other = recipe.model_copy(update={"data": DataRecipe(name=dataset, folder=folder)})
+    given, own = load_data(other), load_data(recipe)
+    for what, a, b in (("classes", given.classes, own.classes), ("images", given.image_shape, own.image_shape)):
+        if tuple(a) != tuple(b):
+            raise DataError(
+                f"the dataset {dataset} has the {what} {tuple(a)}, and {own.name}, of the run, has {tuple(b)}",
+                "Give a dataset with the classes and the image size that the run was trained for.",
+            )
+    return other
 
 
 def save_run(path: Path, recipe: Recipe, system: EdgeCloudSystem, parts: frozenset[str], metrics: dict) -> None:

@@ -45,6 +45,7 @@ def test_every_option_is_handed_on(cli: Cli, asked: dict[str, Any], tmp_path: Pa
             "off",
         ),
         *("--codec", "int4+zstd", "--image-codec", "png", "--max-drop", 2.5, "--threads", 2),
+        *("--dataset", "cifar10", "--data", tmp_path),
     )
     assert done.code == 0
     del asked["progress"]
@@ -54,6 +55,8 @@ def test_every_option_is_handed_on(cli: Cli, asked: dict[str, Any], tmp_path: Pa
         "target": str(own),
         "cloud_target": "onnxruntime-cpu",
         "precision": "fp32",
+        "dataset": "cifar10",
+        "data_folder": tmp_path,
         "cloud_precision": "int8",
         "calibration": "entropy",
         "gate": "margin",

@@ -82,7 +82,7 @@ def test_mistakes_are_told_before_anything_is_computed(cli: Cli, tiny_run: Path,
         ([tiny_run, tiny_run], "named twice"),
         ([tiny_run, "--gate", "learned"], "no trained gate"),
         ([tiny_run, "--image-codecs", "gif"], "no codec named 'gif'"),
-        ([tiny_run, "--data", tmp_path], "names its dataset"),
+        ([tiny_run, "--dataset", "cifar10"], "has the classes"),
     ):
         done = cli("evaluate", *arguments)
         assert (done.code, done.out) == (2, "")

@@ -88,5 +88,12 @@ def test_each_thing_is_computed_once(compiled: CompiledBundle, monkeypatch: pyte
 def test_a_dataset_of_another_shape_is_refused(toy_bundle: Bundle, tiny_run: Path) -> None:
     with pytest.raises(DataError, match="fashion-mnist-sample has"):
         open_subject(toy_bundle.path, dataset="fashion-mnist-sample")
-    with pytest.raises(UsageError, match="names its dataset"):
-        open_subject(tiny_run, dataset="fashion-mnist-sample")
+    with pytest.raises(DataError, match=r"cifar10 has the classes .* and fashion-mnist-sample, of the run, has"):
+        open_subject(tiny_run, dataset="cifar10")
+
+
+def test_a_run_on_another_dataset_of_its_kind(tiny_run: Path, tmp_path: Path) -> None:
+    assert open_subject(tiny_run, dataset="fashion-mnist").dataset.name == "fashion-mnist"
+    elsewhere = open_subject(tiny_run, dataset="fashion-mnist", data_folder=tmp_path)
+    with pytest.raises(DataError, match=f"not at {tmp_path}"):
+        elsewhere.dataset.part("test")
