@@ -76,7 +76,7 @@ class _Trainer:
             self.system.load_state_dict(standing.state["system"])
             if self.rate is not None:
                 self.rate.load_state_dict(standing.state["rate"])
-        self.system.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.system.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub
         if self.rate is not None:
             self.rate.to(self.workers.device)
         normalisation, device = self.source.normalisation, self.workers.device
