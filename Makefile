@@ -3,20 +3,35 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CIFAR10_PUBLISHED := ecc_deploy/zoo/weights/cifar10/headline.json
 EXTRAS := train,onnxruntime,report,dev
 # An interpreter of your choice: make quickstart PYTHON=/usr/bin/python3.12
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test lint types wheel wheel-check clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
 install: $(INSTALLED) ## Make .venv and install the pinned versions into it
 
 quickstart: $(INSTALLED) ## Train, export, serve, measure and report on the embedded sample
 	@$(BIN)/ecc-deploy quickstart
+
+reproduce-cifar10: $(INSTALLED) ## Export, evaluate and measure the shipped CIFAR-10 system; compare with what is published
+	@test -n "$$ECC_DEPLOY_CIFAR10" || $(BIN)/ecc-deploy data fetch cifar10
+	@$(BIN)/python benchmarks/headline.py shipped:cifar10 --out reproduced/cifar10 --published $(CIFAR10_PUBLISHED)
+
+# One seed, or several: make train-cifar10 SEEDS="1 2 3". Interrupted, it goes on by the same command.
+SEEDS := 1
+train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable (hours on a CPU)
+	@test -n "$$ECC_DEPLOY_CIFAR10" || $(BIN)/ecc-deploy data fetch cifar10
+	@test -f runs/cifar10-backbones/system.safetensors || $(BIN)/ecc-deploy train cifar10-backbones --out runs/cifar10-backbones
+	@for seed in $(SEEDS); do \
+		test -f runs/cifar10-seed-$$seed/system.safetensors || \
+			$(BIN)/ecc-deploy train cifar10 --seed $$seed --out runs/cifar10-seed-$$seed || exit $$?; \
+	done
 
 test: $(INSTALLED) ## Run the tests
 	@$(BIN)/python -m pytest

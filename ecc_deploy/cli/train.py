@@ -16,6 +16,9 @@ from ecc_deploy.errors import UsageError
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Path of a recipe (TOML), or name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Run directory to write; folder of a sweep.")],
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of all random numbers. Default: the recipe's.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="CPU threads of torch. Default: torch's own choice.")
     ] = None,
@@ -42,6 +45,8 @@ def train(
     if sweep:
         if restart:
             raise UsageError("--sweep and --restart exclude each other", "Remove the folder, or give another --out.")
+        if seed is not None:
+            raise UsageError("--sweep takes its seeds from the recipe", "Set seed = [1, 2, 3] in [sweep.parameters].")
         with shown_progress() as progress:
             found = ecc.run_sweep(recipe, out, progress=progress, threads=threads, device=device)
         if as_json:
@@ -50,6 +55,8 @@ def train(
             sweep_tables.show(found, out)
         return
     parsed = ecc.load_recipe(recipe)
+    if seed is not None:
+        parsed = parsed.model_copy(update={"seed": seed})
     if (out / "checkpoint.pt").is_file() and not restart:
         terminal.note(f"{out} holds a checkpoint; training goes on from it.")
     with shown_progress() as progress:

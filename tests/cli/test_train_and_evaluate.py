@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import tomli_w
@@ -19,6 +20,16 @@ def test_train_writes_a_run_and_says_what_comes_next(cli: Cli, tmp_path: Path) -
     assert f"{run}: tiny, with trained edge" in done.out
     assert f"ecc-deploy evaluate {run}" in done.out
     assert (run / "system.safetensors").is_file()
+
+
+def test_a_seed_goes_before_that_of_the_recipe(cli: Cli, tmp_path: Path) -> None:
+    recipe, run = tmp_path / "tiny.toml", tmp_path / "run"
+    one_epoch = {**tiny.FACTS["phases"][0], "epochs": 1, "batch": 500}
+    recipe.write_text(tomli_w.dumps({**tiny.FACTS, "phases": [one_epoch]}))
+    assert cli("train", recipe, "--out", run, "--threads", 1, "--seed", 7).code == 0
+    assert tomllib.loads((run / "system.toml").read_text())["seed"] == 7
+    done = cli("train", recipe, "--sweep", "--seed", 7, "--out", tmp_path / "sweep")
+    assert (done.code, "takes its seeds from the recipe" in done.err) == (2, True)
 
 
 def test_an_unknown_recipe_names_those_that_ship(cli: Cli, tmp_path: Path) -> None:
