@@ -41,7 +41,9 @@ def train(
     """
     checks.output_folder(out)
     import ecc_deploy as ecc
+    from ecc_deploy.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     if sweep:
         if restart:
             raise UsageError("--sweep and --restart exclude each other", "Remove the folder, or give another --out.")

@@ -75,8 +75,9 @@ class Adapter(nn.Module):
 
     * encoder: 3x3 convolution to ``channels`` with stride ``encoder_stride``, batch norm, ReLU;
     * quantizer: :class:`BottleneckQuantizer` of ``bits``;
-    * decoder: 3x3 convolution to the cloud's channels, batch norm, ReLU, nearest-neighbour upsampling or a stride
-      where the sizes differ, then ``decoder_blocks`` residual blocks.
+    * decoder: 3x3 convolution to the cloud's channels (with a stride where the boundary is the larger one), batch norm,
+      ReLU, ``decoder_blocks`` residual blocks, then nearest-neighbour upsampling where the boundary is the smaller one.
+      The blocks come first: upsampled, they would see nothing more and compute as many times as much.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Adapter(nn.Module):
         height = -(-edge_shape[1] // encoder_stride)
         width = -(-edge_shape[2] // encoder_stride)
         self.boundary_shape = (channels, height, width)
-        self.encoder = nn.Sequential(*conv_bn(edge_shape[0], channels, 3, encoder_stride), nn.ReLU())
+        self.encoder = nn.Sequential(*conv_bn(edge_shape[0], channels, 3, encoder_stride), nn.ReLU(inplace=True))
         self.quantizer = BottleneckQuantizer(bits)
 
         outputs, out_height, out_width = cloud_shape
@@ -106,10 +107,10 @@ class Adapter(nn.Module):
                 f"Choose adapter.encoder_stride so that {edge_shape[1]} divided by it is a multiple or a divisor of "
                 f"{out_height}.",
             )
-        layers: list[nn.Module] = [*conv_bn(channels, outputs, 3, max(1, int(shrink))), nn.ReLU()]
+        layers: list[nn.Module] = [*conv_bn(channels, outputs, 3, max(1, int(shrink))), nn.ReLU(inplace=True)]
+        layers += [BasicBlock(outputs, outputs, 1) for _ in range(decoder_blocks)]
         if grow > 1:
             layers.append(nn.Upsample(scale_factor=int(grow), mode="nearest"))
-        layers += [BasicBlock(outputs, outputs, 1) for _ in range(decoder_blocks)]
         self.decoder = nn.Sequential(*layers)
 
     def forward(self, feature: torch.Tensor) -> torch.Tensor:

@@ -23,8 +23,8 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
         inner = inputs * expansion
-        expand = [nn.Sequential(*conv_bn(inputs, inner, 1), nn.ReLU6())] if expansion > 1 else []
-        depthwise = nn.Sequential(*conv_bn(inner, inner, 3, stride, groups=inner), nn.ReLU6())
+        expand = [nn.Sequential(*conv_bn(inputs, inner, 1), nn.ReLU6(inplace=True))] if expansion > 1 else []
+        depthwise = nn.Sequential(*conv_bn(inner, inner, 3, stride, groups=inner), nn.ReLU6(inplace=True))
         self.conv = nn.Sequential(*expand, depthwise, *conv_bn(inner, outputs, 1))
         self.is_residual = stride == 1 and inputs == outputs
 
@@ -53,7 +53,7 @@ def mobilenet_v2(
         raise RecipeError(f"a mobilenet needs a positive width and a dropout below 1, not {width} and {dropout}")
     channels = divisible(STEM * width)
     entry = conv_bn(input_shape[0], channels, 3, 2 if stem == "large" else 1)
-    stages: list[tuple[str, nn.Module]] = [("stem", nn.Sequential(*entry, nn.ReLU6()))]
+    stages: list[tuple[str, nn.Module]] = [("stem", nn.Sequential(*entry, nn.ReLU6(inplace=True)))]
     keys = [(r"features\.0\.", "stages.stem.")]
     index = 1
     for number, (expansion, base, count, stride) in enumerate(STAGES, start=1):
@@ -66,7 +66,7 @@ def mobilenet_v2(
             index += 1
         stages.append((f"stage{number}", nn.Sequential(*blocks)))
     last = divisible(LAST * max(1.0, width))
-    head = [*conv_bn(channels, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    head = [*conv_bn(channels, last, 1), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
     keys += [(rf"features\.{index}\.", "stages.head."), (re.escape("classifier.1."), f"stages.head.{len(head)}.")]
     stages.append(("head", nn.Sequential(*head, nn.Linear(last, classes))))
     return he_initialised(StagedBackbone(stages, input_shape, keys))

@@ -75,7 +75,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*body)
         self.shortcut = shortcut
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.relu(self.body(x) + self.shortcut(x))
@@ -88,7 +88,7 @@ class BasicBlock(_Residual):
     """Channels out of the block, per unit of a stage's width."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: Shortcut = "projection") -> None:
-        body = [*conv_bn(inputs, outputs, 3, stride), nn.ReLU(), *conv_bn(outputs, outputs)]
+        body = [*conv_bn(inputs, outputs, 3, stride), nn.ReLU(inplace=True), *conv_bn(outputs, outputs)]
         super().__init__(body, _shortcut(shortcut, inputs, outputs, stride))
 
 
@@ -99,7 +99,7 @@ class Bottleneck(_Residual):
 
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: Shortcut = "projection") -> None:
         inner = outputs // self.expansion
-        body = [*conv_bn(inputs, inner, 1), nn.ReLU(), *conv_bn(inner, inner, 3, stride), nn.ReLU()]
+        body = [*conv_bn(inputs, inner, 1), nn.ReLU(inplace=True), *conv_bn(inner, inner, 3, stride), nn.ReLU(inplace=True)]
         super().__init__([*body, *conv_bn(inner, outputs, 1)], _shortcut(shortcut, inputs, outputs, stride))
 
 
@@ -125,7 +125,7 @@ def _residual_network(
     channels = widths[0]
     entry = conv_bn(input_shape[0], channels, *((3, 1) if stem == "small" else (7, 2)))
     pool = [nn.MaxPool2d(3, 2, 1)] if stem == "large" else []
-    stages: list[tuple[str, nn.Module]] = [("stem", nn.Sequential(*entry, nn.ReLU(), *pool))]
+    stages: list[tuple[str, nn.Module]] = [("stem", nn.Sequential(*entry, nn.ReLU(inplace=True), *pool))]
     for number, (width, count) in enumerate(zip(widths, counts, strict=True), start=1):
         layers = []
         for position in range(count):
