@@ -23,4 +23,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError, TypeError):  # no glibc
         return False
     settings = ((_MMAP_THRESHOLD, _LARGEST_FROM_HEAP), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _KEPT_AT_TOP))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    taken = [mallopt(option, value) == 1 for option, value in settings]
+    return all(taken)

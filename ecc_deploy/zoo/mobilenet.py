@@ -66,7 +66,8 @@ def mobilenet_v2(
             index += 1
         stages.append((f"stage{number}", nn.Sequential(*blocks)))
     last = divisible(LAST * max(1.0, width))
-    head = [*conv_bn(channels, last, 1), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    head = [*conv_bn(channels, last, 1), nn.ReLU6(inplace=True), *pooled]
     keys += [(rf"features\.{index}\.", "stages.head."), (re.escape("classifier.1."), f"stages.head.{len(head)}.")]
     stages.append(("head", nn.Sequential(*head, nn.Linear(last, classes))))
     return he_initialised(StagedBackbone(stages, input_shape, keys))

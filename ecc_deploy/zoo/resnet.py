@@ -99,8 +99,9 @@ class Bottleneck(_Residual):
 
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: Shortcut = "projection") -> None:
         inner = outputs // self.expansion
-        body = [*conv_bn(inputs, inner, 1), nn.ReLU(inplace=True), *conv_bn(inner, inner, 3, stride), nn.ReLU(inplace=True)]
-        super().__init__([*body, *conv_bn(inner, outputs, 1)], _shortcut(shortcut, inputs, outputs, stride))
+        spatial = [*conv_bn(inner, inner, 3, stride), nn.ReLU(inplace=True)]
+        body = [*conv_bn(inputs, inner, 1), nn.ReLU(inplace=True), *spatial, *conv_bn(inner, outputs, 1)]
+        super().__init__(body, _shortcut(shortcut, inputs, outputs, stride))
 
 
 def one_of(name: str, value: object, kind: object) -> None:
