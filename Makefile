@@ -21,7 +21,8 @@ quickstart: $(INSTALLED) ## Train, export, serve, measure and report on the embe
 
 reproduce-cifar10: $(INSTALLED) ## Export, evaluate and measure the shipped CIFAR-10 system; compare with what is published
 	@test -n "$$ECC_DEPLOY_CIFAR10" || $(BIN)/ecc-deploy data fetch cifar10
-	@$(BIN)/python benchmarks/headline.py shipped:cifar10 --out reproduced/cifar10 --published $(CIFAR10_PUBLISHED)
+	@$(BIN)/python benchmarks/headline.py shipped:cifar10 --out reproduced/cifar10 \
+		$(if $(wildcard $(CIFAR10_PUBLISHED)),--published $(CIFAR10_PUBLISHED))
 
 # One seed, or several: make train-cifar10 SEEDS="1 2 3". Interrupted, it goes on by the same command.
 SEEDS := 1

@@ -56,7 +56,7 @@ def test_what_travels_in_the_wheel(wheel: Path) -> None:
 
 
 def test_the_wheel_is_small_enough_to_be_copied_to_a_device(wheel: Path) -> None:
-    assert wheel.stat().st_size < 10 << 20
+    assert wheel.stat().st_size < 16 << 20  # of that, 11 MB are trained systems
 
 
 def test_the_base_dependencies_are_light(wheel: Path) -> None:
