@@ -14,9 +14,9 @@ def keep_freed_memory() -> bool:
     """Have this process keep what it frees, for its next allocation; returns whether the C library could be told.
 
     A training step allocates and frees every activation. By default glibc gives large blocks back to the kernel and
-    asks for them again in the next step, and every page of them is then zeroed and mapped anew: 4 to 17 % of a
-    step, as measured on two models on one CPU (benchmarks/training_step.py measures it). The process stays as large as it once was. For a process that trains, and does
-    little else; other C libraries are left as they are.
+    asks for them again in the next step, and every page of them is then zeroed and mapped anew: 4 to 17 % of a step,
+    as measured on two models on one CPU (benchmarks/training_step.py measures it). The process stays as large as it
+    once was. For a process that trains, and does little else; other C libraries are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
