@@ -73,7 +73,9 @@ class BottleneckQuantizer(nn.Module):
 class Adapter(nn.Module):
     """Joins an edge feature to the entry of a cloud stage.
 
-    * encoder: 3x3 convolution to ``channels`` with stride ``encoder_stride``, batch norm, ReLU;
+    * encoder: ``encoder_blocks`` residual blocks, then a 3x3 convolution to ``channels``, batch norm, ReLU. Of the
+      stride's factors of two each block takes one, and doubles the channels, while there are any; the convolution takes
+      the rest;
     * quantizer: :class:`BottleneckQuantizer` of ``bits``;
     * decoder: 3x3 convolution to the cloud's channels (with a stride where the boundary is the larger one), batch norm,
       ReLU, ``decoder_blocks`` residual blocks, then nearest-neighbour upsampling where the boundary is the smaller one.
@@ -88,6 +90,7 @@ class Adapter(nn.Module):
         channels: int,
         encoder_stride: int,
         bits: Bits,
+        encoder_blocks: int = 0,
         decoder_blocks: int,
     ) -> None:
         """``edge_shape``: what leaves the edge; ``cloud_shape``: what must enter the cloud stage (both C, H, W)."""
@@ -95,7 +98,7 @@ class Adapter(nn.Module):
         height = -(-edge_shape[1] // encoder_stride)
         width = -(-edge_shape[2] // encoder_stride)
         self.boundary_shape = (channels, height, width)
-        self.encoder = nn.Sequential(*conv_bn(edge_shape[0], channels, 3, encoder_stride), nn.ReLU(inplace=True))
+        self.encoder = _encoder(edge_shape[0], channels, encoder_stride, encoder_blocks)
         self.quantizer = BottleneckQuantizer(bits)
 
         outputs, out_height, out_width = cloud_shape
@@ -117,3 +120,12 @@ class Adapter(nn.Module):
         """Edge feature ``[N, C, H, W]`` to the cloud stage's input, through the quantized bottleneck."""
         decoded: torch.Tensor = self.decoder(self.quantizer(self.encoder(feature)))
         return decoded
+
+
+def _encoder(inputs: int, channels: int, stride: int, blocks: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(blocks):
+        halves = 2 if stride % 2 == 0 else 1
+        layers.append(BasicBlock(inputs, inputs * halves, halves))
+        inputs, stride = inputs * halves, stride // halves
+    return nn.Sequential(*layers, *conv_bn(inputs, channels, 3, stride), nn.ReLU(inplace=True))

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from ecc_deploy.systems.rate import RateModel
 from ecc_deploy.systems.system import EdgeCloudSystem
+from ecc_deploy.training.folding import folded
 from ecc_deploy.training.losses import (
     attention_error,
     distillation,
@@ -40,8 +41,8 @@ class Objectives:
         self.paths = paths_of(phase)
         self._wants_teacher = phase.loss.distillation > 0 or phase.feature is not None
         if self._wants_teacher:  # the cloud is frozen, then
-            self._before_joint = system.cloud.before(system.split.cloud_from).eval()
-            self._frozen_tail = system.cloud.from_stage(system.split.cloud_from).eval()
+            self._before_joint = folded(system.cloud.before(system.split.cloud_from))
+            self._frozen_tail = folded(system.cloud.from_stage(system.split.cloud_from))
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The weighted objectives of a batch, each a scalar: ``edge``, ``cloud``, ``adapted``, ``fused``, ``feature``,

@@ -47,6 +47,7 @@ class AdapterRecipe(Strict):
     channels: Positive = 8
     encoder_stride: Positive = 2
     bits: Bits = 4
+    encoder_blocks: Annotated[int, Field(ge=0)] = 0
     decoder_blocks: Annotated[int, Field(ge=0)] = 1
 
 

@@ -120,6 +120,20 @@ def test_adapter_reaches_the_cloud_stage(stride: int, shape: tuple) -> None:
     assert adapter(torch.randn(2, *edge)).shape == (2, *cloud)
 
 
+@pytest.mark.parametrize(
+    ("stride", "blocks", "widths"),
+    [(1, 1, [8]), (2, 1, [16]), (2, 2, [16, 16]), (4, 1, [16]), (4, 2, [16, 32]), (3, 1, [8])],
+)
+def test_encoder_blocks_share_the_stride_and_widen(stride: int, blocks: int, widths: list[int]) -> None:
+    edge = (8, 12, 12)
+    size = 12 // stride
+    adapter = Adapter(
+        edge, (16, size, size), channels=4, encoder_stride=stride, bits=32, encoder_blocks=blocks, decoder_blocks=0
+    ).eval()
+    assert adapter.encoder(torch.randn(2, *edge)).shape == (2, *adapter.boundary_shape) == (2, 4, size, size)
+    assert [block.body[0].out_channels for block in adapter.encoder[:blocks]] == widths
+
+
 def test_adapter_upsamples_where_the_cloud_is_larger() -> None:
     adapter = Adapter((8, 7, 7), (16, 14, 14), channels=2, encoder_stride=1, bits=32, decoder_blocks=1).eval()
     decoded = adapter(torch.randn(3, 8, 7, 7))
