@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -23,7 +24,7 @@ def folded(module: nn.Module) -> nn.Module:
 
 def _fold(sequence: nn.Sequential) -> None:
     """In place; a folded normalisation leaves an identity, so that the others keep their places."""
-    for place, (convolution, norm) in enumerate(zip(sequence, sequence[1:], strict=False)):
+    for place, (convolution, norm) in enumerate(itertools.pairwise(list(sequence))):
         # Exact types: a parametrised or own one may do more than its base class.
         if type(convolution) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
             sequence[place] = fuse_conv_bn_eval(convolution, norm)
