@@ -67,7 +67,7 @@ def measure(given: argparse.Namespace, precision: str, memory: str) -> list[floa
     recipe = load_recipe(given.recipe)
     phase = next(phase for phase in recipe.phases if given.phase in (None, phase.name))
     workers = Workers("cpu")
-    system = build_system(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub
+    system = build_system(recipe).to(memory_format=torch.channels_last)
     quantizer = system.adapter.quantizer
     rate = RateModel(system.adapter.boundary_shape[0], quantizer.bits) if quantizer.is_integer else None
     runner = PhaseRunner(

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, runtime_checkable
 from urllib.error import URLError
 
 from ecc_deploy.data.archive import Archive, Member, is_whole
@@ -26,6 +26,17 @@ _CHUNK = 1 << 20
 _MEGABYTE = 1_000_000
 
 
+@runtime_checkable
+class Downloadable(Protocol):
+    """A dataset's class that knows where its files come from, and where they belong."""
+
+    archive: Archive
+
+    def place(self, folder: Path | None = None) -> Path:
+        """The folder of the files for a folder that was given, or for none."""
+        ...
+
+
 def fetch_dataset(name: str, folder: Path | None = None, *, progress: Progress = silent) -> Path:
     """Download a dataset from its official address, verify it and unpack it; returns the folder of its files.
 
@@ -33,12 +44,11 @@ def fetch_dataset(name: str, folder: Path | None = None, *, progress: Progress =
     are there and whole, nothing is downloaded. Raises :class:`DataError`, also for a dataset that cannot be downloaded.
     """
     factory = registered(name)
-    archive = getattr(factory, "archive", None)
-    if archive is None:
+    if not isinstance(factory, Downloadable):
         how = f"How to get it: {factory.info().how}." if hasattr(factory, "info") else ""
         raise DataError(f"ecc-deploy does not download the dataset {name}", how)
-    target: Path = factory.place(folder)  # type: ignore[attr-defined]  # whatever names an archive has a place for it
-    fetch_archive(archive, target, progress)
+    target = factory.place(folder)
+    fetch_archive(factory.archive, target, progress)
     return target
 
 

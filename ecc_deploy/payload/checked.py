@@ -56,8 +56,8 @@ def describe(tensor: TensorSpec) -> str:
     return f"{tensor.dtype} {tensor.shape}"
 
 
-def _flat(payload: object) -> memoryview:
+def _flat(payload: bytes | memoryview) -> memoryview:
     try:
-        return memoryview(payload).cast("B")  # type: ignore[arg-type]  # what is no buffer is the error below
+        return memoryview(payload).cast("B")
     except TypeError as error:
         raise PayloadError(f"a payload is contiguous bytes, not {type(payload).__name__}") from error

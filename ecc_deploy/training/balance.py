@@ -53,18 +53,16 @@ def set_gradients(
 
     gradients: dict[str, list[torch.Tensor | None]] = {}
     for name, value in objectives.items():
-        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-        gradients[name] = list(found)
-        workers.average(found)
+        gradients[name] = list(torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True))
+        workers.average(gradients[name])
     values = {name: value.detach().clone() for name, value in objectives.items()}
     workers.average(values.values())  # else each worker would weigh by the losses of its own share
     weights = _pareto_weights(gradients, values, recipe)
     for index, parameter in enumerate(parameters):
-        reaching = [name for name in gradients if gradients[name][index] is not None]
+        reaching = {name: here for name, found in gradients.items() if (here := found[index]) is not None}
         total = torch.zeros_like(parameter)
-        for name in reaching:
-            share = weights[name] if len(reaching) > 1 else 1.0
-            total.add_(gradients[name][index], alpha=share)  # type: ignore[arg-type]  # not None: it is reaching
+        for name, gradient in reaching.items():
+            total.add_(gradient, alpha=weights[name] if len(reaching) > 1 else 1.0)
         parameter.grad = total if reaching else None
     return weights
 

@@ -24,7 +24,7 @@ class RunnerConformance:
 
     def write_model(self, path: Path) -> None:
         """Write the model, with a dynamic batch."""
-        raise NotImplementedError
+        raise NotImplementedError  # each backend has its own file format
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:

@@ -60,7 +60,7 @@ class Site:
         sha256 = hashlib.sha256(content).hexdigest()
         members = {name: member(data) for name, data in FILES.items()}
         url = f"http://127.0.0.1:{self.port}/files.tar.gz"
-        return replace(Archive(url, len(content), sha256, FOLDER, members), **changes)  # type: ignore[arg-type]
+        return replace(Archive(url, len(content), sha256, FOLDER, members), **changes)
 
 
 @pytest.fixture

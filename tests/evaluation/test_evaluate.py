@@ -182,7 +182,7 @@ def test_mistakes(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         evaluate(tiny_run, offload_rate=1.2)
     with pytest.raises(UsageError, match="auto or off"):
-        evaluate(tiny_run, fusion="on")  # type: ignore[arg-type]
+        evaluate(tiny_run, fusion="on")
     with pytest.raises(DataError, match="no part 'tests'"):
         evaluate(tiny_run, part="tests")
     with pytest.raises(PayloadError, match="no codec named 'gif'"):

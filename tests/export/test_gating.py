@@ -31,7 +31,7 @@ def accuracy(given: GatedAnswers, chosen: Collaboration) -> float:
 
 
 def wanted(*scores: str, rate: float | None = None, least: float | None = None, fused: bool = True) -> Wanted:
-    return Wanted(scores or offered_scores(has_learned=True), rate, least, fused)  # type: ignore[arg-type]
+    return Wanted(scores or offered_scores(has_learned=True), rate, least, fused)
 
 
 @pytest.mark.parametrize("fused", [True, False])

@@ -153,7 +153,7 @@ def test_the_table_is_asked_for_and_only_where_it_is_used() -> None:
         make_codec("int2+ans", tensor)
     assert "bundle" in caught.value.hint
     with pytest.raises(PayloadError, match="as bytes and not bytearray"):
-        make_codec("int2+ans", tensor, bytearray(table))  # type: ignore[arg-type]  # that is the test
+        make_codec("int2+ans", tensor, bytearray(table))
     for spec in ("int2", "int2+delta+zstd"):
         assert make_codec(spec, tensor).table is None
         with pytest.raises(PayloadError, match="was given a table, and takes none"):

@@ -128,7 +128,7 @@ def test_a_codec_that_does_not_suit_the_tensor(text: str, tensor: TensorSpec, su
 @pytest.mark.parametrize("shape", [(), (0,), (3, -1), (2.0,), [4, 7, 7], "ab"])
 def test_a_shape_that_is_none(shape: object) -> None:
     with pytest.raises(PayloadError, match="cannot have the shape"):
-        make_codec("int8", TensorSpec("uint8", shape))  # type: ignore[arg-type]  # that is the test
+        make_codec("int8", TensorSpec("uint8", shape))
 
 
 def test_a_dtype_or_spec_that_is_none() -> None:
@@ -136,7 +136,7 @@ def test_a_dtype_or_spec_that_is_none() -> None:
         make_codec("int8", TensorSpec("float64", (2,)))
     for spec in (None, 4, ["int4"], b"int4"):
         with pytest.raises(PayloadError, match="named by text"):
-            make_codec(spec, BOUNDARY)  # type: ignore[arg-type]  # that is the test
+            make_codec(spec, BOUNDARY)
 
 
 def test_codecs_are_made_once_and_from_any_thread() -> None:

@@ -75,7 +75,7 @@ class Wrong(Small):
         super().__init__(num_classes)
         self.why = why
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         first = self.body["first"](x)
         y = self.body["second"](first)
         if self.why == "values" and y.mean() > 0:
