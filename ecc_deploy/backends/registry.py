@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import cast
 
 from ecc_deploy.backends.interface import Compiler, Runner
-from ecc_deploy.bundle.manifest import Half
+from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.errors import BackendMissingError, TargetError
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One toolchain: where its code is, what must be installed, what it can do."""
+    """One toolchain: where its code is, what must be installed, what it can do.
+
+    A module that may be one of several is written ``"first|second"``: any of them will do, the first is preferred.
+    """
 
     name: str
     title: str
-    runner: str
-    """Module that holds ``Runner``."""
-    compiler: str
-    """Module that holds ``compile_half``."""
+    package: str
+    """Package with ``runner.py`` (class ``Runner``), ``compiler.py`` (``compile_half``, ``versions``) and, where its
+    targets have options, ``options.py`` (class ``Options``)."""
     runs_with: tuple[str, ...]
     """Modules that the runner imports."""
     compiles_with: tuple[str, ...]
@@ -30,20 +32,43 @@ class Backend:
     run_extra: str
     """The extra of ecc-deploy that installs ``runs_with``."""
     compile_extra: str
-    precisions: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    has_options: bool = False
+    stand_in: str | None = None
+    """The backend that can run the same file where this one's runtime is not: for answers, never for times."""
 
 
 BACKENDS: dict[str, Backend] = {
     "onnxruntime": Backend(
         name="onnxruntime",
         title="ONNX Runtime",
-        runner="ecc_deploy.backends.onnxruntime.runner",
-        compiler="ecc_deploy.backends.onnxruntime.compiler",
+        package="ecc_deploy.backends.onnxruntime",
         runs_with=("onnxruntime",),
         compiles_with=("onnxruntime", "onnx", "onnxscript", "torch"),
         run_extra="onnxruntime",
         compile_extra="train,onnxruntime",
         precisions=("fp32", "int8"),
+    ),
+    "tflite": Backend(
+        name="tflite",
+        title="LiteRT",
+        package="ecc_deploy.backends.tflite",
+        runs_with=("ai_edge_litert|tflite_runtime",),
+        compiles_with=("litert_torch", "ai_edge_quantizer", "ai_edge_litert", "torch"),
+        run_extra="tflite",
+        compile_extra="train,tflite-compile",
+        precisions=("fp32", "int8"),
+    ),
+    "openvino": Backend(
+        name="openvino",
+        title="OpenVINO",
+        package="ecc_deploy.backends.openvino",
+        runs_with=("openvino",),
+        compiles_with=("openvino", "nncf", "torch"),
+        run_extra="openvino",
+        compile_extra="train,openvino-compile",
+        precisions=("fp32", "bf16", "fp16", "int8"),
+        has_options=True,
     ),
 }
 
@@ -56,8 +81,10 @@ def get(name: str) -> Backend:
 
 
 def missing(modules: tuple[str, ...]) -> list[str]:
-    """Those of ``modules`` that are not installed; nothing is imported."""
-    return [module for module in modules if find_spec(module) is None]
+    """Those of ``modules`` that are not installed; nothing is imported. Of ``"a|b"`` one is enough."""
+    return [
+        name.replace("|", " or ") for name in modules if not any(find_spec(module) for module in name.split("|"))
+    ]
 
 
 def install_command(extra: str) -> str:
@@ -74,7 +101,7 @@ def open_runner(path: Path, half: Half, threads: int) -> Runner:
             f"{backend.title} is needed to run {path.name}, and {', '.join(absent)} is not installed",
             f"Run: {install_command(backend.run_extra)}",
         )
-    runner: type[Runner] = importlib.import_module(backend.runner).Runner
+    runner: type[Runner] = importlib.import_module(f"{backend.package}.runner").Runner
     return runner(path, half, threads)
 
 
@@ -87,4 +114,4 @@ def load_compiler(name: str) -> Compiler:
             f"{backend.title} cannot compile here: {', '.join(absent)} is not installed",
             f"Run: {install_command(backend.compile_extra)}",
         )
-    return cast(Compiler, importlib.import_module(backend.compiler))
+    return cast(Compiler, importlib.import_module(f"{backend.package}.compiler"))

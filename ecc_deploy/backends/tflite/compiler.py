@@ -1,0 +1,124 @@
+"""Makes .tflite files: float32, or full-integer int8 with weights per channel."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_quantizer import quantizer, recipe
+
+from ecc_deploy.backends.interface import HalfSource, Job
+from ecc_deploy.backends.named import NamedHalf
+from ecc_deploy.backends.tflite.coverage import coverage
+from ecc_deploy.bundle.manifest import Half, TensorInfo
+from ecc_deploy.errors import CompileError, UsageError
+from ecc_deploy.quantization.ranges import find_ranges
+from ecc_deploy.zoo.backbone import evaluating
+
+
+def versions() -> dict[str, str]:
+    """Versions of what compiles, by package."""
+    return {name: version(name) for name in ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")}
+
+
+def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
+    """See :class:`~ecc_deploy.backends.interface.Compiler`.
+
+    The file has a batch of one, takes its image in NHWC and gives its boundary in NHWC; in int8 both are int8.
+    """
+    if job.precision not in ("fp32", "int8"):
+        raise UsageError(f"LiteRT runs fp32 and int8, not {job.precision}")
+    is_int8 = job.precision == "int8"
+    content = _convert(source, "values" if is_int8 else "codes")
+    if is_int8:
+        content = _quantize(content, source, job)
+    file = f"{source.side}/{source.key}.tflite"
+    (folder / source.side).mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(content)
+    return Half(
+        side=source.side,
+        backend="tflite",
+        precision=job.precision,
+        file=file,
+        inputs=tuple(_nhwc(tensor) if tensor.name == "image" else tensor for tensor in source.inputs),
+        outputs=source.outputs,
+        batch=1,
+        macs=source.macs,
+        compiled=coverage(content),
+    )
+
+
+def _nhwc(tensor: TensorInfo) -> TensorInfo:
+    channels, height, width = tensor.shape
+    return tensor.model_copy(update={"shape": (height, width, channels), "layout": "NHWC"})
+
+
+def _convert(source: HalfSource, codes: str) -> bytes:
+    import litert_torch
+
+    (entry,) = source.inputs
+    shape = (entry.shape[1], entry.shape[2], entry.shape[0]) if len(entry.shape) == 3 else entry.shape
+    module = NamedHalf(source, nhwc=True, codes=codes).eval()
+    noise = io.StringIO()
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise), evaluating(module):
+            edge = litert_torch.convert(module, (torch.zeros(1, *shape),))
+            return bytes(edge.tflite_model())
+    except Exception as error:  # the converter raises many kinds
+        raise CompileError(
+            f"LiteRT cannot take the {source.side} half {source.key!r}: {error}",
+            "torch.export must be able to trace the module, and LiteRT must know its operators.",
+        ) from error
+    finally:
+        logging.disable(previous)
+
+
+def _quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
+    interpreter = Interpreter(
+        model_content=content,
+        num_threads=job.threads,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    signature = interpreter.get_signature_runner()
+    (entry,) = signature.get_input_details().values()
+    made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]} | {int(entry["index"])}
+    details = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["index"] in made}
+
+    def activations() -> Iterable[Mapping[str, np.ndarray]]:
+        for batch in job.calibration:
+            (values,) = batch.values()
+            values = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+            for sample in values:
+                interpreter.set_tensor(entry["index"], np.ascontiguousarray(sample[np.newaxis]))
+                interpreter.invoke()
+                yield {name: interpreter.get_tensor(index) for name, index in details.items()}
+
+    found = find_ranges(activations, job.ranges)
+    boundary = source.boundary
+    if boundary is not None and boundary.scale is not None:
+        # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
+        name = next(d["name"] for n, d in signature.get_output_details().items() if n == boundary.tensor.name)
+        found[name] = (0.0, 255 * boundary.scale)
+    statistics = {name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()}
+    chosen: Any = recipe.static_wi8_ai8()
+    worker = quantizer.Quantizer(bytearray(content), chosen)
+    for path in job.exclude:
+        worker.update_quantization_recipe(
+            f".*{re.escape(path)}.*", "*", algorithm_key="no_quantize"
+        )
+    result = worker.quantize(statistics, enable_progress_report=False)
+    assert result.quantized_model is not None
+    return bytes(result.quantized_model)

@@ -1,0 +1,121 @@
+"""Runs .tflite files with LiteRT or, where a device has only that, with the older tflite-runtime.
+
+Full-integer files take and give int8 in NHWC. Here, and nowhere else, they meet the tensors of the manifest: float32
+and uint8 codes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecc_deploy.backends import interface
+from ecc_deploy.bundle.manifest import Half, TensorInfo
+from ecc_deploy.errors import BundleError
+
+if find_spec("ai_edge_litert"):
+    from ai_edge_litert.interpreter import Interpreter
+else:
+    from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found,no-redef]
+
+Convert = Callable[[np.ndarray], np.ndarray]
+
+
+class Runner(interface.Runner):
+    """One interpreter, with XNNPACK where the runtime applies it by itself. One sample at a time, whatever the batch."""
+
+    def __init__(self, path: Path, half: Half, threads: int) -> None:
+        try:
+            content = path.read_bytes()
+            self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+            signature = self._interpreter.get_signature_runner()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BundleError(f"LiteRT cannot load {path}: {error}") from error
+        inputs, outputs = signature.get_input_details(), signature.get_output_details()
+        for kind, found, listed in (("input", inputs, half.inputs), ("output", outputs, half.outputs)):
+            _check(path, kind, found, listed)
+        self._inputs = [(t.name, inputs[t.name]["index"], _to_file(inputs[t.name], t)) for t in half.inputs]
+        self._outputs = [(t.name, outputs[t.name]["index"], _from_file(outputs[t.name], t)) for t in half.outputs]
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        samples = len(next(iter(inputs.values())))
+        ready = {name: (index, convert(inputs[name])) for name, index, convert in self._inputs}
+        rows: list[list[np.ndarray]] = []
+        with self._lock:
+            for sample in range(samples):
+                for index, values in ready.values():
+                    self._interpreter.set_tensor(index, values[sample : sample + 1])
+                self._interpreter.invoke()
+                rows.append([self._interpreter.get_tensor(index) for _, index, _ in self._outputs])
+        return {
+            name: convert(np.concatenate([row[place] for row in rows]))
+            for place, (name, _, convert) in enumerate(self._outputs)
+        }
+
+    def close(self) -> None:
+        """LiteRT frees an interpreter with its last reference."""
+
+
+def _scale(details: dict[str, Any]) -> tuple[np.float32, int]:
+    scale, zero_point = details["quantization"]
+    return np.float32(scale), int(zero_point)
+
+
+def _file_shape(tensor: TensorInfo, details: dict[str, Any]) -> tuple[int, ...]:
+    """The shape that the file should have: NHWC where the manifest lists NCHW."""
+    shape = tensor.shape
+    return (*shape[1:], shape[0]) if tensor.layout == "NCHW" and len(details["shape"]) == 4 else shape
+
+
+def _check(path: Path, kind: str, found: dict[str, Any], listed: tuple[TensorInfo, ...]) -> None:
+    actual = {name: (np.dtype(d["dtype"]).name, tuple(int(n) for n in d["shape"])) for name, d in found.items()}
+    for tensor in listed:
+        details = found.get(tensor.name)
+        kinds = {"float32": ("float32", "int8"), "uint8": ("float32", "int8", "uint8"), "int8": ("int8",)}
+        if (
+            details is None
+            or len(found) != len(listed)
+            or actual[tensor.name][0] not in kinds[tensor.dtype]
+            or actual[tensor.name][1] != (1, *_file_shape(tensor, details))
+        ):
+            wanted = {t.name: (t.dtype, t.shape, t.layout) for t in listed}
+            raise BundleError(f"the {kind}s of {path} are {actual}, and the manifest lists {wanted}")
+
+
+def _to_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
+    is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
+    is_int8 = np.dtype(details["dtype"]) == np.int8
+    scale, zero_point = _scale(details)
+
+    def convert(values: np.ndarray) -> np.ndarray:
+        if is_int8:
+            codes = values * (np.float32(1) / scale)
+            codes += np.float32(zero_point)
+            np.rint(codes, out=codes)
+            np.clip(codes, -128, 127, out=codes)
+            values = codes.astype(np.int8)
+        return np.ascontiguousarray(values.transpose(0, 2, 3, 1) if is_nchw else values)
+
+    return convert
+
+
+def _from_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
+    is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
+    is_int8 = np.dtype(details["dtype"]) == np.int8
+    scale, zero_point = _scale(details)
+
+    def convert(values: np.ndarray) -> np.ndarray:
+        if tensor.dtype == "uint8":  # codes; an int8 file counts them from its zero point
+            values = (values.astype(np.int16) - zero_point).astype(np.uint8) if is_int8 else values.astype(np.uint8)
+        elif is_int8:
+            values = (values.astype(np.float32) - np.float32(zero_point)) * scale
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if is_nchw else values)
+
+    return convert
