@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import warnings
 
@@ -12,11 +13,11 @@ from onnx import helper, numpy_helper
 
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.bundle.manifest import Boundary
-from ecc_deploy.errors import EccError
+from ecc_deploy.errors import CompileError
 from ecc_deploy.zoo.backbone import evaluating
 
 OPSET = 20  # the newest that the TensorRT of JetPack 6 parses
-KEPT_METADATA = ("pkg.torch.onnx.name_scopes",)  # the module path, for messages; stack traces would hold file paths
+SCOPES = "pkg.torch.onnx.name_scopes"  # the module path, for messages; stack traces would hold file paths
 FLOAT_SUFFIX = "_float"
 
 
@@ -24,7 +25,7 @@ def to_onnx(source: HalfSource) -> onnx.ModelProto:
     """Export the half's module with a dynamic batch; the same module gives the same bytes on any machine.
 
     An integer boundary is called ``<name>_float`` here; :func:`send_codes` and :func:`take_codes` put the codes in.
-    Raises :class:`EccError` where the module cannot be exported.
+    Raises :class:`CompileError` where the module cannot be exported.
     """
     batch = torch.export.Dim("batch", min=1, max=64)
     examples = tuple(torch.zeros(2, *info.shape) for info in source.inputs)
@@ -44,14 +45,14 @@ def to_onnx(source: HalfSource) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds
-        raise EccError(
+        raise CompileError(
             f"the {source.side} half {source.key!r} cannot be exported to ONNX: {error}",
             "torch.export must be able to trace the module: no data-dependent Python control flow.",
         ) from error
     assert program is not None
     model = program.model_proto
     for node in model.graph.node:
-        kept = [p for p in node.metadata_props if p.key in KEPT_METADATA]
+        kept = [p for p in node.metadata_props if p.key == SCOPES]
         del node.metadata_props[:]
         node.metadata_props.extend(kept)
         node.doc_string = ""
@@ -60,6 +61,18 @@ def to_onnx(source: HalfSource) -> onnx.ModelProto:
     for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
     return model
+
+
+def module_of(node: onnx.NodeProto) -> str:
+    """Path of the module within the half that made ``node``, such as ``stages.stage1.0``; empty where unknown.
+
+    A batch norm that was folded into a convolution gives its own path to both.
+    """
+    for entry in node.metadata_props:
+        if entry.key == SCOPES:
+            scopes = ast.literal_eval(entry.value)
+            return str(scopes[-2]) if len(scopes) > 1 else ""
+    return ""
 
 
 def _float_name(source: HalfSource, name: str) -> str:

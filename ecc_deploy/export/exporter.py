@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ecc_deploy.backends.interface import Runner
+from ecc_deploy.backends.interface import Job, Runner
 from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.backends.targets import Target, load_target
 from ecc_deploy.bundle import Bundle, Half, Manifest, write_bundle
@@ -184,9 +184,12 @@ class _Exporter:
             self.compiled[key] = compiler.compile_half(
                 source,
                 folder,
-                precision=precisions[source.side],
-                calibration=batches,
-                method=self.calibration.method,
+                Job(
+                    precision=precisions[source.side],
+                    calibration=batches,
+                    ranges=self.calibration.ranges,
+                    threads=self.threads,
+                ),
             )
             if key == ENCODE:
                 with open_runner(folder / self.compiled[key].file, self.compiled[key], self.threads) as runner:

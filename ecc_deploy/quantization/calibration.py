@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ecc_deploy import resources
 from ecc_deploy.data import Dataset, Samples
 from ecc_deploy.errors import DataError, RecipeError
+from ecc_deploy.quantization.ranges import Method, RangeMethod
 
 
 class CalibrationRecipe(BaseModel):
@@ -20,11 +21,18 @@ class CalibrationRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    method: Literal["minmax", "percentile", "entropy"] = "minmax"
+    method: Method = "minmax"
+    percentile: Annotated[float, Field(gt=50, lt=100)] = 99.99
+    """The share in percent that the method ``percentile`` keeps."""
     samples: Annotated[int, Field(gt=0, le=100_000)] = 256
     part: Literal["train"] = "train"
     """Never val or test: those judge the result."""
     seed: int = 0
+
+    @property
+    def ranges(self) -> RangeMethod:
+        """How ranges are found."""
+        return RangeMethod(self.method, self.percentile)
 
 
 def load_calibration(name: str | Path) -> CalibrationRecipe:

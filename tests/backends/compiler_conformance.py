@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from ecc_deploy import data
-from ecc_deploy.backends.interface import Calibration, HalfSource
+from ecc_deploy.backends.interface import Calibration, HalfSource, Job
 from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.errors import UsageError
@@ -51,12 +52,10 @@ class CompilerConformance:
             feature = self.halves.sources[ENCODE].module(torch.from_numpy(images))
             return self.system.adapter.quantizer(feature).numpy()
 
-    def compile(self, source: HalfSource, precision: Precision) -> tuple[Half, Path]:
+    def compile(self, source: HalfSource, precision: Precision, **job: Any) -> tuple[Half, Path]:
         name, inputs = source.inputs[0].name, self.inputs(source, self.images)
         calibration: Calibration = [{name: inputs[i : i + 32]} for i in range(0, len(inputs), 32)]
-        half = load_compiler(self.backend).compile_half(
-            source, self.folder, precision=precision, calibration=calibration, method="minmax"
-        )
+        half = load_compiler(self.backend).compile_half(source, self.folder, Job(precision, calibration, **job))
         return half, self.folder / half.file
 
     def run(self, half: Half, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
