@@ -97,9 +97,14 @@ class Phase(Strict):
     epochs: Positive
     batch: Positive = 128
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    """Peak of a one-cycle schedule (SGD, Nesterov momentum 0.9)."""
+    """The highest (SGD, Nesterov momentum 0.9)."""
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    """What the learning rate does once it is there: fall to zero along a cosine, or stay."""
     warm_up: Share = 0.3
     """Share of the steps in which the learning rate rises."""
+    average: Annotated[int, Field(ge=0)] = 0
+    """Over the ends of how many of the last epochs the weights are averaged (:mod:`~ecc_deploy.training.averaging`);
+    best with a constant schedule."""
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     loss: LossRecipe = LossRecipe()
     feature: FeatureRecipe | None = None
@@ -116,6 +121,8 @@ class Phase(Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Phase:
         train = set(self.train)
+        if self.average > self.epochs:
+            raise ValueError(f"of {self.epochs} epochs the last {self.average} cannot be averaged")
         if "cloud" in train and (len(train) > 1 or self.loss.distillation > 0):
             raise ValueError("a phase that trains the cloud trains it alone, and without distillation")
         if self.feature and "adapter" not in train:

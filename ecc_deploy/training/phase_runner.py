@@ -1,22 +1,30 @@
-"""Training one phase: SGD with a one-cycle schedule over some parts of a system, the rest frozen."""
+"""Training one phase: SGD over some parts of a system, the rest frozen."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, OneCycleLR
 
 from ecc_deploy.errors import RecipeError
 from ecc_deploy.progress import Progress
 from ecc_deploy.systems.rate import RateModel
 from ecc_deploy.systems.system import EdgeCloudSystem
+from ecc_deploy.training.averaging import WeightAverage
 from ecc_deploy.training.balance import set_gradients
 from ecc_deploy.training.batches import Labelled, batches
 from ecc_deploy.training.objectives import Objectives
+from ecc_deploy.training.paths import run_paths
 from ecc_deploy.training.phase import Phase
 from ecc_deploy.training.workers import Workers
 
 _SHOW_EVERY = 10
 """Steps between two calls of the progress."""
+_STATISTICS = 100
+"""Batches that batch norm's statistics of averaged weights are found from."""
 
 
 def check_phase(phase: Phase, parts: frozenset[str], rate: RateModel | None) -> None:
@@ -77,9 +85,8 @@ class PhaseRunner:
             groups.append({"params": [step], "weight_decay": 0.0})  # a scale: decay would only narrow its range
         self.optimizer = torch.optim.SGD(groups, phase.learning_rate, momentum=0.9, nesterov=True)
         self.total = self.steps * phase.epochs
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, phase.learning_rate, total_steps=self.total, pct_start=phase.warm_up
-        )
+        self.schedule = _schedule(self.optimizer, phase, self.total)
+        self.average = WeightAverage(self.modules) if phase.average else None
         self.done = 0
 
     def state(self) -> dict:
@@ -90,6 +97,7 @@ class PhaseRunner:
             "schedule": schedule,
             "generator": self.generator.get_state(),
             "done": self.done,
+            "average": self.average.state() if self.average else {},
         }
 
     def restore(self, state: dict) -> None:
@@ -98,23 +106,20 @@ class PhaseRunner:
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"])
         self.done = state["done"]
+        if self.average:
+            self.average.restore(state["average"])
 
     def epoch(self, data: Labelled) -> dict[str, object]:
-        """One pass over the training images; returns the mean objectives, and their weights in the last step."""
+        """One pass over the training images; returns the mean objectives, and their weights in the last step.
+
+        After the last one the system holds the phase's result: the average of weights, where the phase has one.
+        """
         self.system.eval()
         for module in self.modules:
             module.train()
         totals: dict[str, torch.Tensor] = {}
         weights: dict[str, float] = {}
-        drawn = batches(
-            data,
-            self.phase.batch,
-            self.phase.augment,
-            self.generator,
-            rank=self.workers.rank,
-            workers=self.workers.count,
-        )
-        for x, y in drawn:
+        for x, y in self._batches(data):
             with self.workers.autocast(self.precision):
                 objectives = self.objectives(x, y)
             weights = set_gradients(objectives, self.parameters, self.phase.balance, self.workers)
@@ -125,14 +130,32 @@ class PhaseRunner:
             for name, value in objectives.items():
                 totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach()
             self._show(objectives)
+        if self.average and self.done > self.total - self.phase.average * self.steps:
+            self.average.add()
+            if self.done == self.total:
+                self.average.take(self._run, (x for x, _ in itertools.islice(self._batches(data), _STATISTICS)))
         for module in filter(None, [*self.modules, self.rate]):
             self.workers.follow_first(module.buffers())
         means = {name: total.item() / self.steps for name, total in totals.items()}
         found: dict[str, object] = {"loss": sum(means.values()), "objectives": means}
         return found | ({"weights": weights} if self.phase.balance.method == "pareto" else {})
 
+    def _batches(self, data: Labelled) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        rank, workers = self.workers.rank, self.workers.count
+        return batches(data, self.phase.batch, self.phase.augment, self.generator, rank=rank, workers=workers)
+
+    def _run(self, x: torch.Tensor) -> object:
+        with self.workers.autocast(self.precision):
+            return run_paths(self.system, x, self.objectives.paths)
+
     def _show(self, objectives: dict[str, torch.Tensor]) -> None:
         self.done += 1
         if self.done % _SHOW_EVERY == 0 or self.done == self.total:
             loss = sum(value.item() for value in objectives.values())
             self.progress(f"Train {self.phase.name}", self.done, self.total, f"loss {loss:.3f}")
+
+
+def _schedule(optimizer: torch.optim.Optimizer, phase: Phase, steps: int) -> LRScheduler:
+    if phase.schedule == "constant":
+        return LinearLR(optimizer, 1 / 25, total_iters=max(1, round(phase.warm_up * steps)))
+    return OneCycleLR(optimizer, phase.learning_rate, total_steps=steps, pct_start=phase.warm_up)

@@ -27,6 +27,7 @@ JOINT = {
     "rate": {"weight": 0.01, "budget": 20.0},
     "augment": {"shift": 2, "erase": 4},
 }
+AVERAGED = {**JOINT, "schedule": "constant", "average": 2}
 GATE = {"name": "gate", "train": ["gate"], "epochs": 2, "batch": 100, "recall": {"score": "learned"}}
 
 
@@ -39,10 +40,10 @@ def facts(run: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if k != "duration_s"} for row in load_run(run).metrics["epochs"]]
 
 
-@pytest.mark.parametrize("steps", [35, 75, 100])
-def test_an_interrupted_run_ends_the_same(tiny_run: Path, tmp_path: Path, steps: int) -> None:
+@pytest.mark.parametrize(("first", "steps"), [(JOINT, 35), (JOINT, 75), (AVERAGED, 75), (JOINT, 100)])
+def test_an_interrupted_run_ends_the_same(tiny_run: Path, tmp_path: Path, first: dict, steps: int) -> None:
     """Interrupted in mid-epoch: of the first phase's second and third epoch, and of the second phase."""
-    recipe = tiny.recipe(init=str(tiny_run), phases=[JOINT, GATE])
+    recipe = tiny.recipe(init=str(tiny_run), phases=[first, GATE])
     whole = tmp_path / "whole"
     train(recipe, whole, threads=1)
     assert not (whole / FILE).exists()
