@@ -13,13 +13,13 @@ class NamedHalf(nn.Module):
 
     ``nhwc``: images and boundary cross in NHWC. ``codes``: how an integer boundary leaves and enters:
 
-    * ``"values"``: float32, already clipped to what the codes can say, for a toolchain that quantizes its outputs;
+    * ``"values"``: float32, for a toolchain that quantizes its inputs and outputs itself;
     * ``"codes"``: float32 holding whole numbers, ``clip(round(x / scale), 0, 2^bits - 1)``, rounded to even.
     """
 
     def __init__(self, source: HalfSource, *, nhwc: bool = False, codes: str = "codes") -> None:
         super().__init__()
-        self.half = source.module
+        self.model = source.module
         self._names = [tensor.name for tensor in source.outputs]
         self._nhwc = nhwc
         self._codes = codes
@@ -29,12 +29,14 @@ class NamedHalf(nn.Module):
         self._top = float(2**boundary.bits - 1) if boundary is not None else 0.0
         self._takes_boundary = source.inputs[0].name == self._boundary
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, image: torch.Tensor | None = None, boundary: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        x = boundary if image is None else image
+        assert x is not None
         if self._nhwc and x.dim() == 4:
             x = x.permute(0, 3, 1, 2)
         if self._takes_boundary and self._codes == "codes":
             x = x * self._scale
-        found = self.half(x)
+        found = self.model(x)
         outputs = dict(zip(self._names, found if isinstance(found, tuple) else (found,), strict=True))
         for name, value in outputs.items():
             if name == self._boundary:
@@ -45,6 +47,4 @@ class NamedHalf(nn.Module):
         return outputs
 
     def _sent(self, value: torch.Tensor) -> torch.Tensor:
-        if self._codes == "values":
-            return value.clamp(0.0, self._top * self._scale)
-        return (value / self._scale).round().clamp(0.0, self._top)
+        return value if self._codes == "values" else (value / self._scale).round().clamp(0.0, self._top)

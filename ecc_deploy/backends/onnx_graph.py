@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.bundle.manifest import Boundary
-from ecc_deploy.errors import CompileError
+from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.zoo.backbone import evaluating
 
 OPSET = 20  # the newest that the TensorRT of JetPack 6 parses
@@ -38,8 +39,8 @@ def to_onnx(source: HalfSource) -> onnx.ModelProto:
                 examples,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[_float_name(source, info.name) for info in source.inputs],
-                output_names=[_float_name(source, info.name) for info in source.outputs],
+                input_names=[float_name(source, info.name) for info in source.inputs],
+                output_names=[float_name(source, info.name) for info in source.outputs],
                 dynamic_shapes=tuple({0: batch} for _ in examples),
                 external_data=False,
                 verbose=False,
@@ -75,7 +76,21 @@ def module_of(node: onnx.NodeProto) -> str:
     return ""
 
 
-def _float_name(source: HalfSource, name: str) -> str:
+def nodes_of(model: onnx.ModelProto, paths: Iterable[str]) -> list[str]:
+    """Names of the nodes that the modules at ``paths`` made. Raises :class:`UsageError` where one made none."""
+    owners = {node.name: module_of(node) for node in model.graph.node}
+    found = []
+    for path in paths:
+        own = [name for name, owner in owners.items() if owner == path or owner.startswith(path + ".")]
+        if not own:
+            known = ", ".join(sorted({owner for owner in owners.values() if owner}))
+            raise UsageError(f"no operator belongs to the module {path!r}, which is to stay float", f"Known: {known}.")
+        found += own
+    return found
+
+
+def float_name(source: HalfSource, name: str) -> str:
+    """What an input or output of ``source`` is called in :func:`to_onnx`'s graph."""
     is_codes = source.boundary is not None and source.boundary.tensor.dtype != "float32"
     return name + FLOAT_SUFFIX if is_codes and source.boundary and name == source.boundary.tensor.name else name
 

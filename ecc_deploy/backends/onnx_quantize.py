@@ -14,10 +14,9 @@ from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, module_of, only_for
+from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, nodes_of, only_for
 from ecc_deploy.backends.onnx_ranges import tensor_ranges
 from ecc_deploy.bundle.manifest import CONFIDENCE
-from ecc_deploy.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def quantize(model: onnx.ModelProto, source: HalfSource, job: Job, style: Style)
             calibrate_method=CalibrationMethod.MinMax,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=None if style.operators is None else list(style.operators),
-            nodes_to_exclude=[*only_for(prepared, CONFIDENCE), *_excluded(prepared, job.exclude)],
+            nodes_to_exclude=[*only_for(prepared, CONFIDENCE), *nodes_of(prepared, job.exclude)],
             per_channel=True,
             activation_type=style.activations,
             weight_type=QuantType.QInt8,
@@ -81,15 +80,3 @@ def _fixed(source: HalfSource, style: Style) -> dict[str, list[dict[str, Any]]]:
     }
     return {boundary.tensor.name + FLOAT_SUFFIX: [fixed]}
 
-
-def _excluded(model: onnx.ModelProto, paths: tuple[str, ...]) -> list[str]:
-    """Names of the nodes that the modules at ``paths`` made."""
-    owners = {node.name: module_of(node) for node in model.graph.node}
-    found = []
-    for path in paths:
-        own = [name for name, owner in owners.items() if owner == path or owner.startswith(path + ".")]
-        if not own:
-            known = ", ".join(sorted({owner for owner in owners.values() if owner}))
-            raise UsageError(f"no operator belongs to the module {path!r}, which is to stay float", f"Known: {known}.")
-        found += own
-    return found

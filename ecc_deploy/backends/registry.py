@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from pydantic import BaseModel
 
 from ecc_deploy.backends.interface import Compiler, Runner
 from ecc_deploy.bundle.manifest import Half, Precision
@@ -48,6 +51,7 @@ BACKENDS: dict[str, Backend] = {
         run_extra="onnxruntime",
         compile_extra="train,onnxruntime",
         precisions=("fp32", "int8"),
+        has_options=True,
     ),
     "tflite": Backend(
         name="tflite",
@@ -70,6 +74,29 @@ BACKENDS: dict[str, Backend] = {
         precisions=("fp32", "bf16", "fp16", "int8"),
         has_options=True,
     ),
+    "tensorrt": Backend(
+        name="tensorrt",
+        title="TensorRT",
+        package="ecc_deploy.backends.tensorrt",
+        runs_with=("tensorrt",),
+        compiles_with=("onnxruntime", "onnx", "onnxscript", "torch"),
+        run_extra="tensorrt",
+        compile_extra="train,onnxruntime",
+        precisions=("fp32", "fp16", "int8"),
+        has_options=True,
+        stand_in="onnxruntime",
+    ),
+    "aotinductor": Backend(
+        name="aotinductor",
+        title="AOTInductor",
+        package="ecc_deploy.backends.aotinductor",
+        runs_with=("torch",),
+        compiles_with=("torch",),
+        run_extra="train",
+        compile_extra="train",
+        precisions=("fp32",),
+        has_options=True,
+    ),
 }
 
 
@@ -78,6 +105,20 @@ def get(name: str) -> Backend:
     if name not in BACKENDS:
         raise TargetError(f"there is no backend named {name!r}", f"Known backends: {', '.join(sorted(BACKENDS))}.")
     return BACKENDS[name]
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> BaseModel | None:
+    """The options of the backend ``name``, ``None`` where it has none.
+
+    Raises pydantic's ``ValidationError`` for wrong ones, :class:`ValueError` for any where there are none.
+    """
+    backend = get(name)
+    if not backend.has_options:
+        if given:
+            raise ValueError(f"the backend {name} has no options, and {', '.join(sorted(given))} is given")
+        return None
+    options: type[BaseModel] = importlib.import_module(f"{backend.package}.options").Options
+    return options.model_validate(given)
 
 
 def missing(modules: tuple[str, ...]) -> list[str]:

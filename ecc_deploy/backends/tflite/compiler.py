@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,9 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     content = _convert(source, "values" if is_int8 else "codes")
     if is_int8:
         content = _quantize(content, source, job)
+    facts = coverage(content)
+    if is_int8 and source.side == "edge" and source.boundary is not None and source.boundary.scale is not None:
+        facts["top_code"] = 2**source.boundary.bits - 1
     file = f"{source.side}/{source.key}.tflite"
     (folder / source.side).mkdir(parents=True, exist_ok=True)
     (folder / file).write_bytes(content)
@@ -53,7 +57,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         outputs=source.outputs,
         batch=1,
         macs=source.macs,
-        compiled=coverage(content),
+        compiled=facts,
     )
 
 
@@ -73,8 +77,10 @@ def _convert(source: HalfSource, codes: str) -> bytes:
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise), evaluating(module):
-            edge = litert_torch.convert(module, (torch.zeros(1, *shape),))
-            return bytes(edge.tflite_model())
+            converted = litert_torch.convert(module, sample_kwargs={entry.name: torch.zeros(1, *shape)})
+            with tempfile.TemporaryDirectory() as work:
+                converted.export(str(Path(work) / "half.tflite"))
+                return (Path(work) / "half.tflite").read_bytes()
     except Exception as error:  # the converter raises many kinds
         raise CompileError(
             f"LiteRT cannot take the {source.side} half {source.key!r}: {error}",
@@ -93,7 +99,9 @@ def _quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
     )
     interpreter.allocate_tensors()
     signature = interpreter.get_signature_runner()
-    (entry,) = signature.get_input_details().values()
+    entries, exits = signature.get_input_details(), signature.get_output_details()
+    del signature  # it holds what an interpreter must hold alone to run
+    (entry,) = entries.values()
     made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]} | {int(entry["index"])}
     details = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["index"] in made}
 
@@ -110,7 +118,7 @@ def _quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
     boundary = source.boundary
     if boundary is not None and boundary.scale is not None:
         # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
-        name = next(d["name"] for n, d in signature.get_output_details().items() if n == boundary.tensor.name)
+        name = {**entries, **exits}[boundary.tensor.name]["name"]
         found[name] = (0.0, 255 * boundary.scale)
     statistics = {name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()}
     chosen: Any = recipe.static_wi8_ai8()

@@ -41,7 +41,8 @@ class Runner(interface.Runner):
         for kind, found, listed in (("input", inputs, half.inputs), ("output", outputs, half.outputs)):
             _check(path, kind, found, listed)
         self._inputs = [(t.name, inputs[t.name]["index"], _to_file(inputs[t.name], t)) for t in half.inputs]
-        self._outputs = [(t.name, outputs[t.name]["index"], _from_file(outputs[t.name], t)) for t in half.outputs]
+        top = int(half.compiled.get("top_code", 255))
+        self._outputs = [(t.name, outputs[t.name]["index"], _from_file(outputs[t.name], t, top)) for t in half.outputs]
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -106,14 +107,16 @@ def _to_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
     return convert
 
 
-def _from_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
+def _from_file(details: dict[str, Any], tensor: TensorInfo, top: int) -> Convert:
     is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
     is_int8 = np.dtype(details["dtype"]) == np.int8
     scale, zero_point = _scale(details)
 
     def convert(values: np.ndarray) -> np.ndarray:
-        if tensor.dtype == "uint8":  # codes; an int8 file counts them from its zero point
-            values = (values.astype(np.int16) - zero_point).astype(np.uint8) if is_int8 else values.astype(np.uint8)
+        if tensor.dtype == "uint8" and is_int8:  # codes, counted from the file's zero point, of the file's 256
+            values = np.clip(values.astype(np.int16) - zero_point, 0, top).astype(np.uint8)
+        elif tensor.dtype == "uint8":
+            values = values.astype(np.uint8)
         elif is_int8:
             values = (values.astype(np.float32) - np.float32(zero_point)) * scale
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if is_nchw else values)
