@@ -182,20 +182,23 @@ def _estimator(ranges: RangeMethod) -> RangeEstimatorParameters:
 def _with_codes(model: ov.Model, side: str, boundary: Boundary) -> ov.Model:
     """The same model with the boundary as its codes."""
     name = boundary.tensor.name
-    scale = ops.constant(np.float32(boundary.scale))
+    scale = ops.constant(np.float32(boundary.scale), name="boundary_scale")
     if side == "cloud":
         old = next(p for p in model.get_parameters() if name + FLOAT_SUFFIX in p.output(0).names)
         entry = ops.parameter(old.get_partial_shape(), np.uint8, name=name)
         entry.output(0).set_names({name})
-        old.output(0).replace(ops.multiply(ops.convert(entry, np.float32), scale).output(0))
+        value = ops.multiply(ops.convert(entry, np.float32, name="boundary_value"), scale, name="boundary_scaled")
+        old.output(0).replace(value.output(0))
         parameters = [entry if p is old else p for p in model.get_parameters()]
         return ov.Model(model.get_results(), parameters, model.get_friendly_name())
     results = []
     for result in model.get_results():
         value = result.input_value(0)
         if name + FLOAT_SUFFIX in value.names:
-            codes = ops.clamp(ops.round(ops.divide(value, scale), "half_to_even"), 0.0, float(2**boundary.bits - 1))
-            result = ops.result(ops.convert(codes, np.uint8))
+            ratio = ops.divide(value, scale, name="boundary_ratio")
+            rounded = ops.round(ratio, "half_to_even", name="boundary_rounded")
+            codes = ops.clamp(rounded, 0.0, float(2**boundary.bits - 1), name="boundary_clipped")
+            result = ops.result(ops.convert(codes, np.uint8, name="boundary_codes"), name=name + "/sink")
             result.output(0).set_names({name})
         results.append(result)
     return ov.Model(results, model.get_parameters(), model.get_friendly_name())

@@ -92,11 +92,14 @@ def _check(path: Path, kind: str, found: dict[str, Any], listed: tuple[TensorInf
 
 def _to_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
     is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
-    is_int8 = np.dtype(details["dtype"]) == np.int8
+    file_dtype = np.dtype(details["dtype"])
+    is_int8, is_codes = file_dtype == np.int8, tensor.dtype == "uint8"
     scale, zero_point = _scale(details)
 
     def convert(values: np.ndarray) -> np.ndarray:
-        if is_int8:
+        if is_codes:
+            values = (values.astype(np.int16) + zero_point).astype(np.int8) if is_int8 else values.astype(file_dtype)
+        elif is_int8:
             codes = values * (np.float32(1) / scale)
             codes += np.float32(zero_point)
             np.rint(codes, out=codes)
