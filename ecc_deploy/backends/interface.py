@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ecc_deploy.bundle.manifest import Boundary, Half, Precision, TensorInfo
 from ecc_deploy.closing import Closing
-from ecc_deploy.quantization.ranges import RangeMethod
+from ecc_deploy.quantization.ranges import MINMAX, RangeMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 class Runner(Closing):
     """A loaded half, ready to run: a context manager with one method. Safe to call from several threads."""
+
+    half: Half
+    """What it runs, as the manifest lists it; set by :func:`~ecc_deploy.backends.registry.open_runner`."""
 
     @abstractmethod
     def __init__(self, path: Path, half: Half, threads: int) -> None:
@@ -62,7 +65,7 @@ class Job:
 
     precision: Precision
     calibration: Calibration
-    ranges: RangeMethod = RangeMethod()
+    ranges: RangeMethod = MINMAX
     """How the ends of int8 ranges are found from ``calibration``."""
     options: BaseModel | None = None
     """The backend's own ``Options``, from the target; ``None`` for its defaults."""

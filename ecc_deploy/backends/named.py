@@ -1,4 +1,4 @@
-"""A half's module as toolchains that read PyTorch want it: tensors by name, in their own layout, the boundary in codes."""
+"""A half's module as toolchains that read PyTorch want it: tensors by name, in their layout, the boundary in codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class NamedHalf(nn.Module):
         self._top = float(2**boundary.bits - 1) if boundary is not None else 0.0
         self._takes_boundary = source.inputs[0].name == self._boundary
 
-    def forward(self, image: torch.Tensor | None = None, boundary: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, image: torch.Tensor | None = None, boundary: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         x = boundary if image is None else image
         assert x is not None
         if self._nhwc and x.dim() == 4:

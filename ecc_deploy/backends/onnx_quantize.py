@@ -29,9 +29,7 @@ class Style:
     options: dict[str, Any]
 
 
-CPU = Style(
-    QuantType.QUInt8, None, {"ActivationSymmetric": False, "OpTypesToExcludeOutputQuantization": ["Gemm"]}
-)
+CPU = Style(QuantType.QUInt8, None, {"ActivationSymmetric": False, "OpTypesToExcludeOutputQuantization": ["Gemm"]})
 """Unsigned asymmetric activations, signed weights per channel: what the integer kernels of x86 and Arm take."""
 
 
@@ -79,4 +77,3 @@ def _fixed(source: HalfSource, style: Style) -> dict[str, list[dict[str, Any]]]:
         "zero_point": np.asarray(boundary.zero_point, kind),
     }
     return {boundary.tensor.name + FLOAT_SUFFIX: [fixed]}
-

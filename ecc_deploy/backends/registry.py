@@ -123,9 +123,7 @@ def options_of(name: str, given: Mapping[str, Any]) -> BaseModel | None:
 
 def missing(modules: tuple[str, ...]) -> list[str]:
     """Those of ``modules`` that are not installed; nothing is imported. Of ``"a|b"`` one is enough."""
-    return [
-        name.replace("|", " or ") for name in modules if not any(find_spec(module) for module in name.split("|"))
-    ]
+    return [name.replace("|", " or ") for name in modules if not any(find_spec(module) for module in name.split("|"))]
 
 
 def install_command(extra: str) -> str:
@@ -143,7 +141,9 @@ def open_runner(path: Path, half: Half, threads: int) -> Runner:
             f"Run: {install_command(backend.run_extra)}",
         )
     runner: type[Runner] = importlib.import_module(f"{backend.package}.runner").Runner
-    return runner(path, half, threads)
+    opened = runner(path, half, threads)
+    opened.half = half
+    return opened
 
 
 def load_compiler(name: str) -> Compiler:

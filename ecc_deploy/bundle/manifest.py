@@ -94,7 +94,7 @@ class Half(Strict):
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1)]
     batch: Literal["dynamic"] | Annotated[int, Field(gt=0)] = "dynamic"
     macs: Annotated[int, Field(ge=0)]
-    compiled: dict[Name, str | int | float | bool | tuple[str, ...]] = {}
+    compiled: dict[Name, str | int | float | bool | tuple[str, ...]] = Field(default_factory=dict)
     """What the backend says of its file: what it chose, what its runner is to set."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ecc_deploy.backends.interface import Runner
+from ecc_deploy.bundle import Half
 
 BATCH = 64
 """The largest batch that a dynamic half is compiled for."""
@@ -18,12 +19,28 @@ def chunks(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
         yield array[start : start + size]
 
 
+def laid_out(half: Half, nchw: np.ndarray) -> np.ndarray:
+    """Images ``[N, C, H, W]`` in the layout that ``half`` takes, contiguous."""
+    return np.ascontiguousarray(nchw.transpose(0, 2, 3, 1) if half.inputs[0].layout == "NHWC" else nchw)
+
+
 def run_all(
     runner: Runner,
     name: str,
     inputs: np.ndarray,
     prepare: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray,
 ) -> dict[str, np.ndarray]:
-    """Run a half over all ``inputs``, batch by batch; ``prepare`` makes its one input tensor ``name`` of a batch."""
-    parts = [runner.run({name: prepare(chunk)}) for chunk in chunks(inputs)]
+    """Run a half over all ``inputs``, batch by batch.
+
+    ``prepare`` makes its one input tensor ``name`` of a batch, in the half's own layout; see :func:`laid_out`. A half
+    with a fixed batch gets its last one filled up with zeros.
+    """
+    size = runner.half.batch if isinstance(runner.half.batch, int) else BATCH
+    parts = []
+    for chunk in chunks(inputs, size):
+        values = prepare(chunk)
+        lacking = size - len(values) if runner.half.batch == size else 0
+        if lacking:
+            values = np.concatenate([values, np.zeros((lacking, *values.shape[1:]), values.dtype)])
+        parts.append({key: value[: len(chunk)] for key, value in runner.run({name: values}).items()})
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

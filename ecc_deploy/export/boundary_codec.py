@@ -7,7 +7,7 @@ from pathlib import Path
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.bundle import Boundary
 from ecc_deploy.data import Dataset
-from ecc_deploy.evaluation.offline import run_all
+from ecc_deploy.evaluation.offline import laid_out, run_all
 from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.payload.choice import boundary_candidates, choose
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw
@@ -26,7 +26,9 @@ def choose_codec(
     """
     count = min(max(SAMPLES, calibration.samples), len(dataset.part(calibration.part)))
     samples = draw(calibration.model_copy(update={"samples": count}), dataset)
-    codes = run_all(encode, "image", samples.images, dataset.normalisation)["boundary"]
+    codes = run_all(
+        encode, "image", samples.images, lambda images: laid_out(encode.half, dataset.normalisation(images))
+    )["boundary"]
     tensor = TensorSpec(boundary.tensor.dtype, boundary.tensor.shape)
     return choose(wanted, boundary_candidates(boundary.bits, with_table=True), tensor, codes)
 

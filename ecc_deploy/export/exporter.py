@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ecc_deploy.bundle.manifest import Precision
 from ecc_deploy.data import Dataset
 from ecc_deploy.errors import RunError, TargetError, UsageError
 from ecc_deploy.evaluation.answers import float_answers
-from ecc_deploy.evaluation.offline import run_all
+from ecc_deploy.evaluation.offline import laid_out, run_all
 from ecc_deploy.evaluation.result import AUTO
 from ecc_deploy.evaluation.scores import chosen_scores
 from ecc_deploy.export.boundary_codec import choose_codec, with_table
@@ -188,12 +189,15 @@ class _Exporter:
                     precision=precisions[source.side],
                     calibration=batches,
                     ranges=self.calibration.ranges,
+                    options=target.backend_options,
                     threads=self.threads,
                 ),
             )
             if key == ENCODE:
                 with open_runner(folder / self.compiled[key].file, self.compiled[key], self.threads) as runner:
-                    codes = run_all(runner, "image", self.calibration_images)["boundary"]
+                    codes = run_all(runner, "image", self.calibration_images, partial(laid_out, runner.half))[
+                        "boundary"
+                    ]
                 received = codes.astype(np.float32)
                 if boundary.scale is not None:
                     received = (received - np.float32(boundary.zero_point or 0)) * np.float32(boundary.scale)

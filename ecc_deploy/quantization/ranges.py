@@ -37,6 +37,9 @@ class RangeMethod:
     percentile: float = 99.99
 
 
+MINMAX = RangeMethod()
+
+
 def find_ranges(activations: Activations, how: RangeMethod) -> dict[str, Range]:
     """The range of every tensor that ``activations`` gives."""
     limits: dict[str, Range] = {}

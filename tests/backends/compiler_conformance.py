@@ -66,7 +66,9 @@ class CompilerConformance:
         half = self.kept[folder]
         return half, folder / half.file
 
-    def compile(self, source: HalfSource, precision: Precision, folder: Path | None = None, **job: Any) -> tuple[Half, Path]:
+    def compile(
+        self, source: HalfSource, precision: Precision, folder: Path | None = None, **job: Any
+    ) -> tuple[Half, Path]:
         name, inputs = source.inputs[0].name, self.inputs(source, self.images)
         calibration: Calibration = [{name: inputs[i : i + 32]} for i in range(0, len(inputs), 32)]
         folder = folder or self.folder

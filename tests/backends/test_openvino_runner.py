@@ -1,10 +1,7 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
-
-ov = pytest.importorskip("openvino", reason="install the extra openvino")
-
+import openvino as ov
 from openvino import opset13 as ops
 
 from tests.backends.runner_conformance import RunnerConformance

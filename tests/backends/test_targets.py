@@ -59,7 +59,11 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [
         ('title = "My board"\n', "", "title: Field required"),
         ('title = "My board"\n', "title = 7\n", "title: "),
-        ('backend = "onnxruntime"', 'backend = "abacus"', "there is no backend 'abacus'; known: aotinductor, onnxruntime"),
+        (
+            'backend = "onnxruntime"',
+            'backend = "abacus"',
+            "there is no backend 'abacus'; known: aotinductor, onnxruntime",
+        ),
         ('sides = ["edge"]', "sides = []", "sides: "),
         ('sides = ["edge"]', 'sides = ["fog"]', "sides.0: "),
         ('sides = ["edge"]', 'sides = ["edge", "edge"]', "sides names something twice"),

@@ -1,11 +1,12 @@
+from typing import Any
+
+import numpy as np
 import pytest
-
-pytest.importorskip("litert_torch", reason="install the extra tflite-compile")
-
 from ai_edge_litert.interpreter import Interpreter
 
 from ecc_deploy.bundle.manifest import Precision
-from ecc_deploy.partition.halves import ENCODE, EXIT_AND_ENCODE
+from ecc_deploy.errors import UsageError
+from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE
 from tests.backends.compiler_conformance import CompilerConformance
 
 
@@ -27,3 +28,18 @@ class TestTfliteCompiler(CompilerConformance):
         assert facts["delegated"] == facts["operators"]
         assert (facts["partitions"], facts["transposes"], facts["not_delegated"]) == (1, 0, ())
         assert self.compiled(self.halves.sources[EXIT_AND_ENCODE], "fp32")[0].compiled["operators"] > 10
+
+    def test_the_learned_gate_and_what_is_excluded_stay_float(self) -> None:
+        def floats(**job: Any) -> set[str]:
+            path = self.compile(self.halves.sources[EXIT], "int8", **job)[1]
+            tensors = Interpreter(model_path=str(path)).get_tensor_details()
+            return {tensor["name"] for tensor in tensors if tensor["dtype"] is np.float32}
+
+        plain = floats()
+        assert any("_gate/" in name for name in plain)
+        assert not any("_stages/" in name for name in plain)
+        assert any("_stage1/" in name for name in floats(exclude=("stages.stage1",)))
+
+    def test_a_module_that_is_not_there(self) -> None:
+        with pytest.raises(UsageError, match=r"'stages.stage9'"):
+            self.compile(self.halves.sources[EXIT], "int8", exclude=("stages.stage9",))

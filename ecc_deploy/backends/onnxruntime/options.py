@@ -15,4 +15,4 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     providers: Annotated[tuple[Provider, ...], Field(min_length=1)] = ("CPUExecutionProvider",)
-    """Execution providers, the preferred first. The first must load; only what it has no kernel for goes to the next."""
+    """Execution providers, the preferred first. The first must load; what it has no kernel for goes to the next."""

@@ -76,7 +76,9 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     graph = to_onnx(source)
     try:
         model = _convert(graph)
-        model.reshape({float_name(source, t.name): [1 if options.static_shapes else -1, *t.shape] for t in source.inputs})
+        model.reshape(
+            {float_name(source, t.name): [1 if options.static_shapes else -1, *t.shape] for t in source.inputs}
+        )
         facts: dict[str, Any] = {
             "device": options.device,
             "inference_precision": HINTS.get(job.precision, options.inference_precision),
@@ -122,7 +124,9 @@ def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) ->
     wanted = _answers(model, held_out)
     known = {op.get_friendly_name() for op in model.get_ops()}
     scope = nncf.IgnoredScope(names=[name for name in kept if name in known])
-    samples = [{n: v[i : i + 1] for n, v in batch.items()} for batch in seen for i in range(len(next(iter(batch.values()))))]
+    samples = [
+        {n: v[i : i + 1] for n, v in batch.items()} for batch in seen for i in range(len(next(iter(batch.values()))))
+    ]
     found: list[tuple[float, Way, ov.Model]] = []
     nncf.set_log_level(logging.ERROR)
     for way in WAYS:
@@ -202,4 +206,3 @@ def _with_codes(model: ov.Model, side: str, boundary: Boundary) -> ov.Model:
             result.output(0).set_names({name})
         results.append(result)
     return ov.Model(results, model.get_parameters(), model.get_friendly_name())
-

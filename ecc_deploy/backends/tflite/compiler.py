@@ -5,24 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 import tempfile
-from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from ai_edge_quantizer import quantizer, recipe
 
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
 from ecc_deploy.backends.tflite.coverage import coverage
+from ecc_deploy.backends.tflite.quantize import quantize
 from ecc_deploy.bundle.manifest import Half, TensorInfo
 from ecc_deploy.errors import CompileError, UsageError
-from ecc_deploy.quantization.ranges import find_ranges
 from ecc_deploy.zoo.backbone import evaluating
 
 
@@ -41,7 +35,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     is_int8 = job.precision == "int8"
     content = _convert(source, "values" if is_int8 else "codes")
     if is_int8:
-        content = _quantize(content, source, job)
+        content = quantize(content, source, job)
     facts = coverage(content)
     if is_int8 and source.side == "edge" and source.boundary is not None and source.boundary.scale is not None:
         facts["top_code"] = 2**source.boundary.bits - 1
@@ -69,6 +63,9 @@ def _nhwc(tensor: TensorInfo) -> TensorInfo:
 def _convert(source: HalfSource, codes: str) -> bytes:
     import litert_torch
 
+    from ecc_deploy.backends.tflite import decompositions
+
+    decompositions.register()
     (entry,) = source.inputs
     shape = (entry.shape[1], entry.shape[2], entry.shape[0]) if len(entry.shape) == 3 else entry.shape
     module = NamedHalf(source, nhwc=True, codes=codes).eval()
@@ -88,45 +85,3 @@ def _convert(source: HalfSource, codes: str) -> bytes:
         ) from error
     finally:
         logging.disable(previous)
-
-
-def _quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
-    interpreter = Interpreter(
-        model_content=content,
-        num_threads=job.threads,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    signature = interpreter.get_signature_runner()
-    entries, exits = signature.get_input_details(), signature.get_output_details()
-    del signature  # it holds what an interpreter must hold alone to run
-    (entry,) = entries.values()
-    made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]} | {int(entry["index"])}
-    details = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["index"] in made}
-
-    def activations() -> Iterable[Mapping[str, np.ndarray]]:
-        for batch in job.calibration:
-            (values,) = batch.values()
-            values = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
-            for sample in values:
-                interpreter.set_tensor(entry["index"], np.ascontiguousarray(sample[np.newaxis]))
-                interpreter.invoke()
-                yield {name: interpreter.get_tensor(index) for name, index in details.items()}
-
-    found = find_ranges(activations, job.ranges)
-    boundary = source.boundary
-    if boundary is not None and boundary.scale is not None:
-        # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
-        name = {**entries, **exits}[boundary.tensor.name]["name"]
-        found[name] = (0.0, 255 * boundary.scale)
-    statistics = {name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()}
-    chosen: Any = recipe.static_wi8_ai8()
-    worker = quantizer.Quantizer(bytearray(content), chosen)
-    for path in job.exclude:
-        worker.update_quantization_recipe(
-            f".*{re.escape(path)}.*", "*", algorithm_key="no_quantize"
-        )
-    result = worker.quantize(statistics, enable_progress_report=False)
-    assert result.quantized_model is not None
-    return bytes(result.quantized_model)

@@ -1,4 +1,4 @@
-"""What LiteRT does with a file on this machine: how much of it XNNPACK takes, and what is left to the slower kernels."""
+"""What LiteRT does with a file here: how much of it XNNPACK takes, and what is left to the slower kernels."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Convert = Callable[[np.ndarray], np.ndarray]
 
 
 class Runner(interface.Runner):
-    """One interpreter, with XNNPACK where the runtime applies it by itself. One sample at a time, whatever the batch."""
+    """One interpreter, with XNNPACK where the runtime has it. One sample at a time, whatever the batch."""
 
     def __init__(self, path: Path, half: Half, threads: int) -> None:
         try:

@@ -1,0 +1,112 @@
+"""Full-integer int8 in .tflite files: weights per channel, activations per tensor, int8 in and out."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_quantizer import quantizer, recipe
+
+from ecc_deploy.backends.interface import Calibration, HalfSource, Job
+from ecc_deploy.bundle.manifest import CONFIDENCE
+from ecc_deploy.errors import UsageError
+from ecc_deploy.quantization.ranges import Range, RangeMethod, find_ranges
+
+Node = dict[str, Any]
+
+
+def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
+    """The float file ``content`` of ``source`` in int8.
+
+    A learned gate stays float: it costs next to nothing, and its answer is compared with a threshold.
+    """
+    graph = _Graph(content, job.threads)
+    found = graph.ranges(job.calibration, job.ranges)
+    boundary = source.boundary
+    if boundary is not None and boundary.scale is not None:
+        # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
+        found[graph.ends[boundary.tensor.name]["name"]] = (0.0, 255 * boundary.scale)
+    statistics = {
+        name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()
+    }
+    kept = [rf"^{re.escape(name)}" for name in graph.only_for(CONFIDENCE)]
+    kept += [graph.scope_of(path) for path in job.exclude]
+    chosen: Any = recipe.static_wi8_ai8()
+    worker = quantizer.Quantizer(bytearray(content), chosen)
+    for scope in kept:
+        worker.update_quantization_recipe(scope, "*", algorithm_key="no_quantize")
+    result = worker.quantize(statistics, enable_progress_report=False)
+    assert result.quantized_model is not None
+    return bytes(result.quantized_model)
+
+
+class _Graph:
+    """A float file opened so that every tensor in it can be looked at."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that keeping all tensors takes memory is what it is for
+            self._interpreter: Any = Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_preserve_all_tensors=True,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+        self._interpreter.allocate_tensors()
+        signature = self._interpreter.get_signature_runner()
+        entries, self.exits = signature.get_input_details(), signature.get_output_details()
+        self.ends = {**entries, **self.exits}
+        """Inputs and outputs by the names of the signature."""
+        (self._entry,) = entries.values()
+        self._nodes: list[Node] = self._interpreter._get_ops_details()  # no public call shows the graph
+        self._names = {int(tensor["index"]): tensor["name"] for tensor in self._interpreter.get_tensor_details()}
+
+    def ranges(self, calibration: Calibration, how: RangeMethod) -> dict[str, Range]:
+        """The range of every tensor that is computed, by its name."""
+        made = {int(index) for node in self._nodes for index in node["outputs"]} | {int(self._entry["index"])}
+        interpreter = self._interpreter
+
+        def activations() -> Iterable[Mapping[str, np.ndarray]]:
+            for batch in calibration:
+                (values,) = batch.values()
+                values = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+                for sample in values:
+                    interpreter.set_tensor(self._entry["index"], np.ascontiguousarray(sample[np.newaxis]))
+                    interpreter.invoke()
+                    seen = {self._names[index]: interpreter.get_tensor(index) for index in made}
+                    yield {name: value for name, value in seen.items() if value.dtype == np.float32}
+
+        return find_ranges(activations, how)
+
+    def only_for(self, output: str) -> list[str]:
+        """Names of what ``output`` needs and no other output does; empty where there is no such output."""
+        if output not in self.exits:
+            return []
+        makers = {int(index): node for node in self._nodes for index in node["outputs"]}
+
+        def needed(ends: Iterable[Mapping[str, Any]]) -> set[int]:
+            found: set[int] = set()
+            todo = [int(end["index"]) for end in ends]
+            while todo:
+                index = todo.pop()
+                if index in makers and index not in found:
+                    found.add(index)
+                    todo += map(int, makers[index]["inputs"])
+            return found
+
+        own = needed([self.exits[output]])
+        others = needed(end for name, end in self.exits.items() if name != output)
+        return [self._names[index] for index in sorted(own - others)]
+
+    def scope_of(self, path: str) -> str:
+        """A pattern for the tensors that the module at ``path`` of the half makes."""
+        # The converter names a tensor by classes and attributes: ``package.Class_attribute/package.Class_attribute``.
+        inside = "/".join(rf"[^/;]*_{re.escape(part)}" for part in path.split("."))
+        scope = rf"NamedHalf[^/;]*/[^/;]*_model/{inside}[/;]"
+        if not any(re.search(scope, name) for name in self._names.values()):
+            raise UsageError(f"no operator belongs to the module {path!r}, which is to stay float")
+        return scope
