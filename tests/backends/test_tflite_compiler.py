@@ -35,10 +35,9 @@ class TestTfliteCompiler(CompilerConformance):
             tensors = Interpreter(model_path=str(path)).get_tensor_details()
             return {tensor["name"] for tensor in tensors if tensor["dtype"] is np.float32}
 
-        plain = floats()
+        plain, more = floats(), floats(exclude=("stages.stage1",))
         assert any("_gate/" in name for name in plain)
-        assert not any("_stages/" in name for name in plain)
-        assert any("_stage1/" in name for name in floats(exclude=("stages.stage1",)))
+        assert sum("_stage1/" in name for name in more) > sum("_stage1/" in name for name in plain) + 2
 
     def test_a_module_that_is_not_there(self) -> None:
         with pytest.raises(UsageError, match=r"'stages.stage9'"):

@@ -37,7 +37,8 @@ class Runner(interface.Runner):
             signature = self._interpreter.get_signature_runner()
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"LiteRT cannot load {path}: {error}") from error
-        inputs, outputs = signature.get_input_details(), signature.get_output_details()
+        inputs = _as_they_are(signature.get_input_details(), self._interpreter.get_input_details())
+        outputs = _as_they_are(signature.get_output_details(), self._interpreter.get_output_details())
         for kind, found, listed in (("input", inputs, half.inputs), ("output", outputs, half.outputs)):
             _check(path, kind, found, listed)
         self._inputs = [(t.name, inputs[t.name]["index"], _to_file(inputs[t.name], t)) for t in half.inputs]
@@ -62,6 +63,20 @@ class Runner(interface.Runner):
 
     def close(self) -> None:
         """LiteRT frees an interpreter with its last reference."""
+
+
+def _as_they_are(named: dict[str, Any], tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The tensors that the graph begins or ends with, by the names of its signature.
+
+    Where a quantizer has put a conversion behind an output, the signature still speaks of the tensor before it; the new
+    one has the old name and a suffix.
+    """
+    return {
+        name: next(
+            (t for t in tensors if t["name"] == details["name"] or t["name"].startswith(details["name"] + "_")), details
+        )
+        for name, details in named.items()
+    }
 
 
 def _scale(details: dict[str, Any]) -> tuple[np.float32, int]:
