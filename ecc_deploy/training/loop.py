@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ecc_deploy.data import Dataset
 from ecc_deploy.progress import Progress, silent
@@ -15,9 +16,19 @@ from ecc_deploy.training.batches import to_tensors
 from ecc_deploy.training.checkpoint import Standing, load_checkpoint, remove_checkpoint, save_checkpoint
 from ecc_deploy.training.phase import Phase
 from ecc_deploy.training.phase_runner import PhaseRunner, check_phase
-from ecc_deploy.training.recipe import Recipe
-from ecc_deploy.training.run import Run, build_system, load_data, load_starting_weights, save_run
+from ecc_deploy.training.recipe import ModelRecipe, Recipe
+from ecc_deploy.training.run import (
+    Run,
+    build_model,
+    build_system,
+    load_data,
+    load_model_weights,
+    load_starting_weights,
+    save_run,
+)
+from ecc_deploy.training.teacher import Teacher
 from ecc_deploy.training.validation import validate
+from ecc_deploy.training.views import Views, views_of
 from ecc_deploy.training.workers import Workers
 
 
@@ -62,10 +73,17 @@ class _Trainer:
         self.precision = workers.precision(recipe.precision)
         self.source: Dataset = load_data(recipe)
         self.system: EdgeCloudSystem = build_system(recipe)
+        self.others = [self._trained(model) for model in recipe.teacher.also]
         self.standing = Standing()
         quantizer = self.system.adapter.quantizer
         channels = self.system.adapter.boundary_shape[0]
         self.rate = RateModel(channels, quantizer.bits) if quantizer.is_integer else None
+
+    def _trained(self, model: ModelRecipe) -> nn.Module:
+        """One more teacher, with its weights, on the device."""
+        own = build_model(model, self.source)
+        load_model_weights(own, model)
+        return own.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub
 
     def begin(self, standing: Standing | None) -> None:
         """Load starting weights, or the state that an interrupted run had; then move to the device."""
@@ -90,6 +108,7 @@ class _Trainer:
     def run_phase(self, number: int) -> None:
         phase = self.recipe.phases[number]
         check_phase(phase, self.parts, self.rate)
+        teacher = self._teacher() if phase.is_taught else None
         runner = PhaseRunner(
             self.system,
             phase,
@@ -99,6 +118,8 @@ class _Trainer:
             precision=self.precision,
             workers=self.workers,
             progress=self.progress,
+            teacher=teacher,
+            views=self._views(phase, teacher) if teacher and self.recipe.teacher.views else None,
         )
         if self.standing.epoch:
             runner.restore(self.standing.state)
@@ -112,6 +133,31 @@ class _Trainer:
                 self.standing.epoch = epoch + 1
                 self._save(runner.state())
         self._end_phase(phase, number)
+
+    def _teacher(self) -> Teacher:
+        return Teacher(self.system, self.others, mirrored=self.recipe.teacher.mirrored)
+
+    def _views(self, phase: Phase, teacher: Teacher) -> Views:
+        """Where several train, the first asks the teacher, and the others find the answers in the cache."""
+
+        def teach(x: torch.Tensor) -> torch.Tensor:
+            with self.workers.autocast(self.precision):
+                return teacher.logits(x.contiguous(memory_format=torch.channels_last))
+
+        def views() -> Views:
+            return views_of(
+                self.data.images,
+                phase.augment,
+                self.recipe.teacher.views,
+                teach,
+                mirrored=teacher.mirrored,
+                identity=f"{teacher.identity} {self.precision}",
+                progress=self.progress,
+            )
+
+        first = views() if self.workers.is_first else None
+        self.workers.wait()
+        return first or views()
 
     def _end_phase(self, phase: Phase, number: int) -> None:
         parts = self.parts | frozenset(phase.train)

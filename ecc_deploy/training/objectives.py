@@ -7,7 +7,6 @@ from torch.nn import functional as F
 
 from ecc_deploy.systems.rate import RateModel
 from ecc_deploy.systems.system import EdgeCloudSystem
-from ecc_deploy.training.folding import folded
 from ecc_deploy.training.losses import (
     attention_error,
     distillation,
@@ -19,6 +18,7 @@ from ecc_deploy.training.losses import (
 )
 from ecc_deploy.training.paths import Outputs, run_paths
 from ecc_deploy.training.phase import FeatureRecipe, Phase, RecallRecipe
+from ecc_deploy.training.teacher import Teacher
 
 
 def paths_of(phase: Phase) -> tuple[str, ...]:
@@ -34,21 +34,22 @@ def paths_of(phase: Phase) -> tuple[str, ...]:
 
 
 class Objectives:
-    """The objectives of one phase; ``rate`` is the code-length model of the boundary, or ``None`` without."""
+    """The objectives of one phase."""
 
-    def __init__(self, system: EdgeCloudSystem, phase: Phase, rate: RateModel | None) -> None:
+    def __init__(
+        self, system: EdgeCloudSystem, phase: Phase, rate: RateModel | None, teacher: Teacher | None = None
+    ) -> None:
+        """``rate``: the code-length model of the boundary, or ``None`` without. ``teacher``: the cloud by default."""
         self.system, self.phase, self.rate = system, phase, rate
         self.paths = paths_of(phase)
-        self._wants_teacher = phase.loss.distillation > 0 or phase.feature is not None
-        if self._wants_teacher:  # the cloud is frozen, then
-            self._before_joint = folded(system.cloud.before(system.split.cloud_from))
-            self._frozen_tail = folded(system.cloud.from_stage(system.split.cloud_from))
+        self._teacher = (teacher or Teacher(system)) if phase.is_taught else None
+        self._wants_feature = phase.feature is not None and phase.feature.method != "regression"
 
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+    def __call__(self, x: torch.Tensor, y: torch.Tensor, taught: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """The weighted objectives of a batch, each a scalar: ``edge``, ``cloud``, ``adapted``, ``fused``, ``feature``,
-        ``rate``, ``recall``, as the phase has them.
+        ``rate``, ``recall``, as the phase has them. ``taught``: the teacher's logits for ``x``, where they are known.
         """
-        teacher, wanted = self._teach(x) if self._wants_teacher else (None, None)
+        teacher, wanted = self._teach(x, taught)
         outputs = run_paths(self.system, x, self.paths)
         loss = self.phase.loss
         trained: list[str] = [path for path in ("edge", "cloud") if path in self.phase.train]
@@ -69,11 +70,12 @@ class Objectives:
             found["recall"] = self.phase.recall.weight * _recall(outputs, y, self.phase.recall)
         return found
 
-    @torch.no_grad()
-    def _teach(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The frozen cloud model's logits, and its own feature at the joint."""
-        feature = self._before_joint(x)
-        return self._frozen_tail(feature).float(), feature
+    def _teach(self, x: torch.Tensor, known: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The teacher's logits, and the cloud's own feature at the joint, where the phase wants them."""
+        if self._teacher is None:
+            return None, None
+        feature = self._teacher.feature(x) if self._wants_feature else None
+        return self._teacher.logits(x, feature) if known is None else known, feature
 
     def _feature(
         self, outputs: Outputs, teacher: torch.Tensor | None, wanted: torch.Tensor | None, recipe: FeatureRecipe
@@ -81,7 +83,8 @@ class Objectives:
         assert outputs.decoded is not None
         if recipe.method == "regression":
             assert teacher is not None
-            logits = self._frozen_tail(outputs.decoded).float()
+            assert self._teacher is not None
+            logits = self._teacher.tail(outputs.decoded).float()
             return recipe.weight * distillation(logits, teacher, self.phase.loss.temperature)
         assert wanted is not None
         error = feature_error if recipe.method == "mse" else attention_error

@@ -118,6 +118,11 @@ class Phase(Strict):
         """Whether the adapted path is trained."""
         return bool({"adapter", "tail"} & set(self.train))
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether a teacher is asked, the frozen cloud model or what the recipe names."""
+        return self.loss.distillation > 0 or self.feature is not None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Phase:
         train = set(self.train)

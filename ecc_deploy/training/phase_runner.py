@@ -15,10 +15,12 @@ from ecc_deploy.systems.rate import RateModel
 from ecc_deploy.systems.system import EdgeCloudSystem
 from ecc_deploy.training.averaging import WeightAverage
 from ecc_deploy.training.balance import set_gradients
-from ecc_deploy.training.batches import Labelled, batches
+from ecc_deploy.training.batches import Batch, Labelled, batches
 from ecc_deploy.training.objectives import Objectives
 from ecc_deploy.training.paths import run_paths
 from ecc_deploy.training.phase import Phase
+from ecc_deploy.training.teacher import Teacher
+from ecc_deploy.training.views import Views
 from ecc_deploy.training.workers import Workers
 
 _SHOW_EVERY = 10
@@ -30,7 +32,7 @@ _STATISTICS = 100
 def check_phase(phase: Phase, parts: frozenset[str], rate: RateModel | None) -> None:
     """Raise :class:`RecipeError` for a phase that leans on a part not among ``parts``, the trained ones before it."""
     wanted = set()
-    if phase.loss.distillation or phase.feature:
+    if phase.is_taught:
         wanted.add("cloud")
     if phase.joins:
         wanted |= {"edge", "cloud"} - set(phase.train)
@@ -62,15 +64,20 @@ class PhaseRunner:
         precision: str,
         workers: Workers,
         progress: Progress,
+        teacher: Teacher | None = None,
+        views: Views | None = None,
     ) -> None:
-        """``samples``: of an epoch; ``precision``: ``float32`` or ``bfloat16``."""
+        """``samples``: of an epoch; ``precision``: ``float32`` or ``bfloat16``; ``teacher``: the cloud by default;
+        ``views``: to take the images in, with the teacher's answers.
+        """
         self.system, self.phase, self.rate = system, phase, rate
         self.precision, self.workers, self.progress = precision, workers, progress
         if phase.batch % self.workers.count:
             raise RecipeError(f"a batch of {phase.batch} cannot be shared by {self.workers.count} workers alike")
         self.generator = torch.Generator().manual_seed(seed)
         self.modules: list[nn.Module] = [getattr(system, part) for part in phase.train]
-        self.objectives = Objectives(system, phase, rate)
+        self.objectives = Objectives(system, phase, rate, teacher)
+        self.views = views
         system.requires_grad_(False)
         for module in self.modules:
             module.requires_grad_(True)
@@ -119,9 +126,9 @@ class PhaseRunner:
             module.train()
         totals: dict[str, torch.Tensor] = {}
         weights: dict[str, float] = {}
-        for x, y in self._batches(data):
+        for batch in self._batches(data):
             with self.workers.autocast(self.precision):
-                objectives = self.objectives(x, y)
+                objectives = self.objectives(*batch)
             weights = set_gradients(objectives, self.parameters, self.phase.balance, self.workers)
             self.optimizer.step()
             self.schedule.step()
@@ -133,16 +140,18 @@ class PhaseRunner:
         if self.average and self.done > self.total - self.phase.average * self.steps:
             self.average.add()
             if self.done == self.total:
-                self.average.take(self._run, (x for x, _ in itertools.islice(self._batches(data), _STATISTICS)))
+                self.average.take(
+                    self._run, (batch.images for batch in itertools.islice(self._batches(data), _STATISTICS))
+                )
         for module in filter(None, [*self.modules, self.rate]):
             self.workers.follow_first(module.buffers())
         means = {name: total.item() / self.steps for name, total in totals.items()}
         found: dict[str, object] = {"loss": sum(means.values()), "objectives": means}
         return found | ({"weights": weights} if self.phase.balance.method == "pareto" else {})
 
-    def _batches(self, data: Labelled) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        rank, workers = self.workers.rank, self.workers.count
-        return batches(data, self.phase.batch, self.phase.augment, self.generator, rank=rank, workers=workers)
+    def _batches(self, data: Labelled) -> Iterator[Batch]:
+        shared = {"rank": self.workers.rank, "workers": self.workers.count}
+        return batches(data, self.phase.batch, self.phase.augment, self.generator, views=self.views, **shared)
 
     def _run(self, x: torch.Tensor) -> object:
         with self.workers.autocast(self.precision):

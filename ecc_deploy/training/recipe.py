@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ecc_deploy import resources
 from ecc_deploy.bundle.manifest import Bits
@@ -51,6 +51,25 @@ class AdapterRecipe(Strict):
     decoder_blocks: Annotated[int, Field(ge=0)] = 1
 
 
+class TeacherRecipe(Strict):
+    """Whose answers are distilled. Without this table: the cloud model's, to every batch anew."""
+
+    also: list[ModelRecipe] = Field(default_factory=list)
+    """Trained models beside the cloud model; the teacher's logits are the mean of all of theirs."""
+    mirrored: bool = False
+    """The mean over an image and its mirror image."""
+    views: Annotated[int, Field(ge=0, le=1024)] = 0
+    """So many fixed augmented views of each image, to which the teacher answers once
+    (:mod:`~ecc_deploy.training.views`); 0: images are augmented anew each time, and it answers every batch."""
+
+    @model_validator(mode="after")
+    def _is_trained(self) -> TeacherRecipe:
+        for model in self.also:
+            if model.weights is None:
+                raise ValueError(f"the teacher {model.model} needs weights: it is not trained here")
+        return self
+
+
 class Recipe(Strict):
     """What to train, on what, how. ``init`` names a run directory (or ``shipped:NAME``) whose weights to start from."""
 
@@ -61,6 +80,7 @@ class Recipe(Strict):
     cloud: ModelRecipe
     split: SplitRecipe
     adapter: AdapterRecipe = AdapterRecipe()
+    teacher: TeacherRecipe = TeacherRecipe()
     init: str | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Of training: bfloat16 autocast, or not; ``auto`` takes it where the machine multiplies bfloat16 natively."""

@@ -23,7 +23,7 @@ from ecc_deploy.errors import DataError, RunError
 from ecc_deploy.systems.adapter import Adapter
 from ecc_deploy.systems.gate import LearnedGate
 from ecc_deploy.systems.system import EdgeCloudSystem, Split
-from ecc_deploy.training.recipe import DataRecipe, Recipe, load_recipe
+from ecc_deploy.training.recipe import DataRecipe, ModelRecipe, Recipe, load_recipe
 
 PARTS = ("edge", "cloud", "adapter", "tail", "gate")
 
@@ -52,21 +52,31 @@ def load_starting_weights(system: EdgeCloudSystem, recipe: Recipe) -> frozenset[
     parts: frozenset[str] = frozenset()
     for part, model in (("edge", recipe.edge), ("cloud", recipe.cloud)):
         if model.weights is not None:
-            file = Path(os.path.expandvars(model.weights.file))
-            zoo.load_weights(getattr(system, part), file, prefix=model.weights.prefix, rename=model.weights.rename)
+            load_model_weights(getattr(system, part), model)
             parts |= {part}
     if "cloud" in parts:
         system.reset_tail()
     return parts | load_weights(system, resolve(recipe.init)) if recipe.init else parts
 
 
+def build_model(model: ModelRecipe, facts: Dataset) -> zoo.Backbone:
+    """The model for images and classes of a dataset, with fresh weights. Raises :class:`RecipeError`."""
+    height, width, channels = facts.image_shape
+    shape, classes = (channels, height, width), len(facts.classes)
+    return zoo.build(model.model, input_shape=shape, classes=classes, **model.arguments)
+
+
+def load_model_weights(module: zoo.Backbone, model: ModelRecipe) -> None:
+    """Load the checkpoint that ``model`` names. Raises :class:`RecipeError` for one that does not fit."""
+    assert model.weights is not None
+    file = Path(os.path.expandvars(model.weights.file))
+    zoo.load_weights(module, file, prefix=model.weights.prefix, rename=model.weights.rename)
+
+
 def build_system(recipe: Recipe) -> EdgeCloudSystem:
     """Build the system that a recipe describes, with fresh weights. Raises :class:`RecipeError`."""
     facts = load_data(recipe)
-    height, width, channels = facts.image_shape
-    shape, classes = (channels, height, width), len(facts.classes)
-    edge = zoo.build(recipe.edge.model, input_shape=shape, classes=classes, **recipe.edge.arguments)
-    cloud = zoo.build(recipe.cloud.model, input_shape=shape, classes=classes, **recipe.cloud.arguments)
+    edge, cloud = build_model(recipe.edge, facts), build_model(recipe.cloud, facts)
     split = Split(recipe.split.edge_after, recipe.split.cloud_from)
     feature_shape = edge.feature_shape(split.edge_after)
     adapter = Adapter(
@@ -74,7 +84,7 @@ def build_system(recipe: Recipe) -> EdgeCloudSystem:
         cloud.entry_shape(split.cloud_from),
         **recipe.adapter.model_dump(),
     )
-    return EdgeCloudSystem(edge, cloud, split, adapter, LearnedGate(classes, feature_shape[0]))
+    return EdgeCloudSystem(edge, cloud, split, adapter, LearnedGate(len(facts.classes), feature_shape[0]))
 
 
 def resolve(run: str | Path) -> Path:

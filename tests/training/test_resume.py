@@ -41,9 +41,13 @@ def facts(run: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize(("first", "steps"), [(JOINT, 35), (JOINT, 75), (AVERAGED, 75), (JOINT, 100)])
-def test_an_interrupted_run_ends_the_same(tiny_run: Path, tmp_path: Path, first: dict, steps: int) -> None:
+def test_an_interrupted_run_ends_the_same(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: dict, steps: int
+) -> None:
     """Interrupted in mid-epoch: of the first phase's second and third epoch, and of the second phase."""
-    recipe = tiny.recipe(init=str(tiny_run), phases=[first, GATE])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    teacher = {"views": 3, "mirrored": True} if first is AVERAGED else {}
+    recipe = tiny.recipe(init=str(tiny_run), phases=[first, GATE], teacher=teacher)
     whole = tmp_path / "whole"
     train(recipe, whole, threads=1)
     assert not (whole / FILE).exists()
