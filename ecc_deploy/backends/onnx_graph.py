@@ -17,12 +17,12 @@ from ecc_deploy.bundle.manifest import Boundary
 from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.zoo.backbone import evaluating
 
-OPSET = 20  # the newest that the TensorRT of JetPack 6 parses
+OPSET = 20
 SCOPES = "pkg.torch.onnx.name_scopes"  # the module path, for messages; stack traces would hold file paths
 FLOAT_SUFFIX = "_float"
 
 
-def to_onnx(source: HalfSource) -> onnx.ModelProto:
+def to_onnx(source: HalfSource, opset: int = OPSET) -> onnx.ModelProto:
     """Export the half's module with a dynamic batch; the same module gives the same bytes on any machine.
 
     An integer boundary is called ``<name>_float`` here; :func:`send_codes` and :func:`take_codes` put the codes in.
@@ -38,7 +38,7 @@ def to_onnx(source: HalfSource) -> onnx.ModelProto:
                 source.module,
                 examples,
                 dynamo=True,
-                opset_version=OPSET,
+                opset_version=opset,
                 input_names=[float_name(source, info.name) for info in source.inputs],
                 output_names=[float_name(source, info.name) for info in source.outputs],
                 dynamic_shapes=tuple({0: batch} for _ in examples),

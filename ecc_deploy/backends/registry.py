@@ -37,8 +37,9 @@ class Backend:
     compile_extra: str
     precisions: tuple[Precision, ...]
     has_options: bool = False
-    stand_in: str | None = None
-    """The backend that can run the same file where this one's runtime is not: for answers, never for times."""
+    stands_in_with: tuple[str, ...] = ()
+    """Modules that ``stand_in.py`` of the package imports, whose ``Runner`` answers as the file says where the runtime is
+    not: for accuracy, never for times. Empty: there is none."""
 
 
 BACKENDS: dict[str, Backend] = {
@@ -84,7 +85,7 @@ BACKENDS: dict[str, Backend] = {
         compile_extra="train,onnxruntime",
         precisions=("fp32", "fp16", "int8"),
         has_options=True,
-        stand_in="onnxruntime",
+        stands_in_with=("onnxruntime",),
     ),
     "aotinductor": Backend(
         name="aotinductor",
@@ -131,16 +132,22 @@ def install_command(extra: str) -> str:
     return f"pip install 'ecc-deploy[{extra}]'"
 
 
-def open_runner(path: Path, half: Half, threads: int) -> Runner:
-    """Load a compiled half with its backend's runtime. Raises :class:`BackendMissingError`, :class:`BundleError`."""
+def open_runner(path: Path, half: Half, threads: int, *, stand_in: bool = False) -> Runner:
+    """Load a compiled half with its backend's runtime, or, if ``stand_in`` and that is not here, with its stand-in.
+
+    Raises :class:`BackendMissingError`, :class:`BundleError`.
+    """
     backend = get(half.backend)
     absent = missing(backend.runs_with)
+    module = "runner"
+    if absent and stand_in and backend.stands_in_with:
+        module, absent = "stand_in", missing(backend.stands_in_with)
     if absent:
         raise BackendMissingError(
             f"{backend.title} is needed to run {path.name}, and {', '.join(absent)} is not installed",
             f"Run: {install_command(backend.run_extra)}",
         )
-    runner: type[Runner] = importlib.import_module(f"{backend.package}.runner").Runner
+    runner: type[Runner] = importlib.import_module(f"{backend.package}.{module}").Runner
     opened = runner(path, half, threads)
     opened.half = half
     return opened

@@ -99,10 +99,7 @@ def export(
     def fill(folder: Path) -> Manifest:
         exporter.compile(folder, precisions)
         with ExitStack() as stack:
-            runners = {
-                key: stack.enter_context(open_runner(folder / half.file, half, threads))
-                for key, half in exporter.compiled.items()
-            }
+            runners = {key: stack.enter_context(exporter._open(folder, key)) for key, half in exporter.compiled.items()}
             return exporter.finish(folder, runners, choices)
 
     return write_bundle(out, fill)
@@ -194,13 +191,17 @@ class _Exporter:
                 ),
             )
             if key == ENCODE:
-                with open_runner(folder / self.compiled[key].file, self.compiled[key], self.threads) as runner:
+                with self._open(folder, key) as runner:
                     codes = run_all(runner, "image", self.calibration_images, partial(laid_out, runner.half))[
                         "boundary"
                     ]
                 received = codes.astype(np.float32)
                 if boundary.scale is not None:
                     received = (received - np.float32(boundary.zero_point or 0)) * np.float32(boundary.scale)
+
+    def _open(self, folder: Path, key: str) -> Runner:
+        half = self.compiled[key]
+        return open_runner(folder / half.file, half, self.threads, stand_in=True)
 
     def finish(self, folder: Path, runners: dict[str, Runner], choices: _Choices) -> Manifest:
         """Choose codecs, gates and fusions, judge the drop, write golden samples; returns the manifest."""
