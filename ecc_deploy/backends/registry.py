@@ -38,8 +38,8 @@ class Backend:
     precisions: tuple[Precision, ...]
     has_options: bool = False
     stands_in_with: tuple[str, ...] = ()
-    """Modules that ``stand_in.py`` of the package imports, whose ``Runner`` answers as the file says where the runtime is
-    not: for accuracy, never for times. Empty: there is none."""
+    """Modules that ``stand_in.py`` of the package imports, whose ``Runner`` answers as the file says where the runtime
+    is not: for accuracy, never for times. Empty: there is none."""
 
 
 BACKENDS: dict[str, Backend] = {

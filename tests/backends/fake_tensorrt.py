@@ -1,4 +1,4 @@
-"""TensorRT's Python API as far as the backend uses it, without a GPU: "engines" hold the ONNX file, ONNX Runtime runs it.
+"""TensorRT's Python API as far as the backend uses it, without a GPU: "engines" are ONNX files for ONNX Runtime.
 
 :func:`tensorrt` makes a module with the surface of one version; what that version does not have is not there, so that
 using it fails as it would on the device. Sources: NVIDIA's Python API documentation of 8.5, 10.x and 11, and the

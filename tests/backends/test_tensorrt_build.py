@@ -103,7 +103,10 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return jobs
 
 
-def compiled(file: Path, settings: Settings = Settings("fp32"), device: str = "Orin (8.7)", **options: bool) -> Any:
+PLAIN = Settings("fp32")
+
+
+def compiled(file: Path, settings: Settings = PLAIN, device: str = "Orin (8.7)", **options: bool) -> Any:
     return on_device.compile_engine(file, settings, device=device, tensorrt="TensorRT 10.3.0", **options)
 
 
@@ -138,7 +141,7 @@ def test_a_foreign_or_changed_engine_is_refused(cache: Path, in_process: list[st
         engines.origin_of(file.read_bytes(), "Orin (8.7)", "TensorRT 10.4.0"),
         engines.origin_of(b"another", "Orin (8.7)", "TensorRT 10.3.0"),
     ):
-        with pytest.raises(DeviceError, match="there is no engine of exit.onnx") as caught:
+        with pytest.raises(DeviceError, match=r"there is no engine of exit\.onnx") as caught:
             engines.load(other, "exit.onnx")
         assert "ecc-deploy compile" in caught.value.hint
         # Its file under the other's name: the sidecar says where it comes from.
@@ -192,5 +195,5 @@ def test_nvidias_own_builder_takes_what_the_fakes_take() -> None:
     built = build(api, model("Relu", "Sigmoid"), Settings("fp32", stand_in="SM86"))
     assert built.layers >= 2
     assert len(built.engine) > 1000
-    with pytest.raises(CompileError, match="stages.1/Det_1"):
+    with pytest.raises(CompileError, match=r"stages\.1/Det_1"):
         build(api, model("Relu", "Det"), Settings("fp32", stand_in="SM86"))

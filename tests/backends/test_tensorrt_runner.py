@@ -111,5 +111,5 @@ class TestOn11(OnFake):
 
 def test_without_tensorrt_the_error_says_where_it_comes_from(tmp_path: Path) -> None:
     half = TestOn10().half()
-    with pytest.raises(BackendMissingError, match="TensorRT is needed to run model.onnx"):
+    with pytest.raises(BackendMissingError, match=r"TensorRT is needed to run model\.onnx"):
         open_runner(tmp_path / "model.onnx", half, threads=1)

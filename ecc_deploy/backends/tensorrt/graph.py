@@ -1,4 +1,4 @@
-"""A half as the ONNX file that TensorRT's parser takes: static shapes, an old enough opset, its precision in the file."""
+"""A half as the ONNX file that TensorRT's parser takes: static shapes, an old opset, its precision in the file."""
 
 from __future__ import annotations
 
@@ -110,21 +110,19 @@ def _to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _lower_to_17(model: onnx.ModelProto) -> None:
-    """From opset 18 to 17, in place: what the parsers of TensorRT 8.5 and 8.6 take. onnx's own converter drops names."""
+    """From opset 18 to 17, in place: what TensorRT 8.5 and 8.6 take. onnx's own converter loses the modules' paths."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         given = {attribute.name: attribute for attribute in node.attribute}
+        which = f"{node.op_type} of {module_of(node) or node.name}"
         if node.op_type in NEW_IN_18:
             raise CompileError(
-                f"the operator {node.op_type} of {module_of(node) or node.name} is newer than opset 17, the newest that "
-                "TensorRT 8.5 and 8.6 take",
+                f"the operator {which} is newer than opset 17, the newest that TensorRT 8.5 and 8.6 take",
                 "Write the module with older operators, or use a target of its own for a newer JetPack (opset = 20).",
             )
         if node.op_type in REDUCTIONS and len(node.input) > 1:
             if node.input[1] not in constants:
-                raise CompileError(
-                    f"{node.op_type} of {module_of(node) or node.name} reduces over axes that it computes"
-                )
+                raise CompileError(f"{which} reduces over axes that are computed, which opset 17 cannot")
             axes = [int(axis) for axis in numpy_helper.to_array(constants[node.input[1]]).ravel()]
             del node.input[1]
             node.attribute.append(helper.make_attribute("axes", axes))
@@ -134,9 +132,7 @@ def _lower_to_17(model: onnx.ModelProto) -> None:
             node.attribute.remove(given["num_outputs"])
         if node.op_type == "Resize":
             if ("antialias" in given and given["antialias"].i) or "axes" in given:
-                raise CompileError(
-                    f"Resize of {module_of(node) or node.name} smooths or names axes, which opset 17 cannot"
-                )
+                raise CompileError(f"{which} smooths, or names its axes, which opset 17 cannot")
             for name in ("antialias", "keep_aspect_ratio_policy"):
                 if name in given:
                     node.attribute.remove(given[name])
