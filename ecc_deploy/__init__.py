@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
+    from ecc_deploy.runtime.on_device import Engine as Engine
+    from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
@@ -76,6 +78,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
+    "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Point": ("sweep.result", "Point", ""),
@@ -89,6 +92,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
+    "compile_bundle": ("runtime.on_device", "compile_bundle", ""),
     "diagnose": ("doctor", "diagnose", ""),
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_bundle": ("export.exporter", "export", _EXPORT),
@@ -125,6 +129,7 @@ __all__ = [
     "Diagnosis",
     "EccError",
     "EdgeRuntime",
+    "Engine",
     "Evaluation",
     "Normalisation",
     "Point",
@@ -139,6 +144,7 @@ __all__ = [
     "SweepRecipe",
     "Target",
     "__version__",
+    "compile_bundle",
     "diagnose",
     "evaluate",
     "export_bundle",

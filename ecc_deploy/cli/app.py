@@ -10,6 +10,7 @@ import typer
 
 from ecc_deploy.cli import (
     bench,
+    compiling,
     data,
     doctor,
     evaluate,
@@ -47,6 +48,7 @@ for verb in (
     report.report,
 ):
     app.command()(verb)
+app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
 app.add_typer(data.app, name="data")
 
