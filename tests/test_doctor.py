@@ -1,9 +1,9 @@
 import json
-import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
+import tomllib
 
 from ecc_deploy import doctor
 from ecc_deploy.backends import registry

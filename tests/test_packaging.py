@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import tomllib
 import zipfile
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "onnx", "openvino", "litert", "tensorrt", "plotly", "jinja2", "nncf", "scipy", "transformers")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from ecc_deploy import resources
 from ecc_deploy.backends.registry import BACKENDS, options_of
 from ecc_deploy.bundle.manifest import Name, Precision
 from ecc_deploy.errors import TargetError
+from ecc_deploy.toml import tomllib
 
 Side = Literal["edge", "cloud"]
 Text = Annotated[str, Field(min_length=1)]

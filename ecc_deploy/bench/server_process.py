@@ -13,9 +13,12 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING
 
 from ecc_deploy.errors import ServerError
+
+if TYPE_CHECKING:
+    from typing import Self
 
 HOST = "127.0.0.1"
 _LAST_WORDS = 4000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from ecc_deploy import resources
 from ecc_deploy.data import Dataset, Samples
 from ecc_deploy.errors import DataError, RecipeError
 from ecc_deploy.quantization.ranges import Method, RangeMethod
+from ecc_deploy.toml import tomllib
 
 
 class CalibrationRecipe(BaseModel):
