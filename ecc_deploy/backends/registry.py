@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ecc_deploy.backends.interface import Compiler, Runner
 from ecc_deploy.bundle.manifest import Half, Precision
-from ecc_deploy.errors import BackendMissingError, TargetError
+from ecc_deploy.errors import BackendMissingError, DeviceError, TargetError
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ BACKENDS: dict[str, Backend] = {
         compile_extra="train,onnxruntime",
         precisions=("fp32", "int8"),
         has_options=True,
+        stands_in_with=("onnxruntime",),
     ),
     "tflite": Backend(
         name="tflite",
@@ -133,24 +134,29 @@ def install_command(extra: str) -> str:
 
 
 def open_runner(path: Path, half: Half, threads: int, *, stand_in: bool = False) -> Runner:
-    """Load a compiled half with its backend's runtime, or, if ``stand_in`` and that is not here, with its stand-in.
+    """Load a compiled half with its backend's runtime, or, if ``stand_in`` and that cannot run here, with its stand-in.
 
-    Raises :class:`BackendMissingError`, :class:`BundleError`.
+    Raises :class:`BackendMissingError`, :class:`DeviceError`, :class:`BundleError`.
     """
     backend = get(half.backend)
-    absent = missing(backend.runs_with)
-    module = "runner"
-    if absent and stand_in and backend.stands_in_with:
-        module, absent = "stand_in", missing(backend.stands_in_with)
-    if absent:
+    try:
+        opened = _runner(backend, "runner", backend.runs_with, path)(path, half, threads)
+    except (BackendMissingError, DeviceError):
+        if not (stand_in and backend.stands_in_with):
+            raise
+        opened = _runner(backend, "stand_in", backend.stands_in_with, path)(path, half, threads)
+    opened.half = half
+    return opened
+
+
+def _runner(backend: Backend, module: str, wanted: tuple[str, ...], path: Path) -> type[Runner]:
+    if absent := missing(wanted):
         raise BackendMissingError(
             f"{backend.title} is needed to run {path.name}, and {', '.join(absent)} is not installed",
             f"Run: {install_command(backend.run_extra)}",
         )
     runner: type[Runner] = importlib.import_module(f"{backend.package}.{module}").Runner
-    opened = runner(path, half, threads)
-    opened.half = half
-    return opened
+    return runner
 
 
 def load_compiler(name: str) -> Compiler:

@@ -10,6 +10,8 @@ import onnx
 from ecc_deploy.backends import onnx_quantize
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.onnx_graph import send_codes, take_codes, to_onnx
+from ecc_deploy.backends.onnxruntime.options import Options
+from ecc_deploy.backends.onnxruntime.runner import CPU
 from ecc_deploy.bundle.manifest import Half
 from ecc_deploy.errors import UsageError
 
@@ -23,6 +25,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     """See :class:`~ecc_deploy.backends.interface.Compiler`."""
     if job.precision not in ("fp32", "int8"):
         raise UsageError(f"ONNX Runtime on CPUs runs fp32 and int8, not {job.precision}")
+    providers = job.options.providers if isinstance(job.options, Options) else (CPU,)
     model = to_onnx(source)
     if job.precision == "int8":
         model = onnx_quantize.quantize(model, source, job, onnx_quantize.CPU)
@@ -42,4 +45,5 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         outputs=source.outputs,
         batch="dynamic",
         macs=source.macs,
+        compiled={"providers": providers} if providers != (CPU,) else {},
     )
