@@ -1,11 +1,14 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ai_edge_litert.interpreter import Interpreter
+from torch import nn
 
 from ecc_deploy.bundle.manifest import Precision
-from ecc_deploy.errors import UsageError
+from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE
 from tests.backends.compiler_conformance import CompilerConformance
 
@@ -38,6 +41,27 @@ class TestTfliteCompiler(CompilerConformance):
         plain, more = floats(), floats(exclude=("stages.stage1",))
         assert any("_gate/" in name for name in plain)
         assert sum("_stage1/" in name for name in more) > sum("_stage1/" in name for name in plain) + 2
+
+    def test_operators_that_litert_does_not_have_are_named_with_their_modules(self) -> None:
+        class Determinant(nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return x * torch.linalg.det(x[:, :, :3, :3])[..., None, None]
+
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.odd = nn.Sequential(nn.Conv2d(1, 4, 3), Determinant())
+                self.head = nn.Linear(4, 10)
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return self.head(self.odd(x).mean((2, 3)))
+
+        whole = self.halves.sources[EXIT]
+        outputs = tuple(tensor for tensor in whole.outputs if tensor.name == "logits")
+        source = replace(whole, module=Net(), outputs=outputs, boundary=None)
+        with pytest.raises(CompileError, match=r"linalg_det.*, of odd\.1") as caught:
+            self.compile(source, "fp32")
+        assert "another target" in caught.value.hint
 
     def test_a_module_that_is_not_there(self) -> None:
         with pytest.raises(UsageError, match=r"'stages.stage9'"):

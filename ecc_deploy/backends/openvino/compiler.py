@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from openvino import opset13 as ops
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, float_name, nodes_of, only_for, to_onnx
 from ecc_deploy.backends.openvino.options import Options
+from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Boundary, Half
 from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.quantization.ranges import RangeMethod
@@ -85,7 +85,8 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         }
         if job.precision == "int8":
             kept = [*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)]
-            model, facts["quantization"] = _quantize(model, source, job, kept)
+            with quiet():
+                model, facts["quantization"] = _quantize(model, source, job, kept)
         if source.boundary is not None and source.boundary.scale is not None:
             model = _with_codes(model, source.side, source.boundary)
     except RuntimeError as error:
@@ -128,7 +129,6 @@ def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) ->
         {n: v[i : i + 1] for n, v in batch.items()} for batch in seen for i in range(len(next(iter(batch.values()))))
     ]
     found: list[tuple[float, Way, ov.Model]] = []
-    nncf.set_log_level(logging.ERROR)
     for way in WAYS:
         quantized = nncf.quantize(
             model.clone(),

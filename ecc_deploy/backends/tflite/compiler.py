@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +10,7 @@ import torch
 
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
+from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.backends.tflite.coverage import coverage
 from ecc_deploy.backends.tflite.quantize import quantize
 from ecc_deploy.bundle.manifest import Half, TensorInfo
@@ -36,7 +34,13 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     content = _convert(source, "values" if is_int8 else "codes")
     if is_int8:
         content = quantize(content, source, job)
-    facts = coverage(content)
+    try:
+        facts = coverage(content)
+    except RuntimeError as error:
+        raise CompileError(
+            f"LiteRT's runtime cannot run the {source.side} half {source.key!r} that its converter made: {error}",
+            "The message names the operator. Write the module with others, or compile this half for another target.",
+        ) from error
     if is_int8 and source.side == "edge" and source.boundary is not None and source.boundary.scale is not None:
         facts["top_code"] = 2**source.boundary.bits - 1
     file = f"{source.side}/{source.key}.tflite"
@@ -61,27 +65,28 @@ def _nhwc(tensor: TensorInfo) -> TensorInfo:
 
 
 def _convert(source: HalfSource, codes: str) -> bytes:
-    import litert_torch
+    with quiet():  # its import alone prints a page
+        import litert_torch
 
-    from ecc_deploy.backends.tflite import decompositions
+        from ecc_deploy.backends.tflite import decompositions
+        from ecc_deploy.backends.tflite.operators import check_operators
 
-    decompositions.register()
+        decompositions.register()
     (entry,) = source.inputs
     shape = (entry.shape[1], entry.shape[2], entry.shape[0]) if len(entry.shape) == 3 else entry.shape
     module = NamedHalf(source, nhwc=True, codes=codes).eval()
-    noise = io.StringIO()
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    example = {entry.name: torch.zeros(1, *shape)}
     try:
-        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise), evaluating(module):
-            converted = litert_torch.convert(module, sample_kwargs={entry.name: torch.zeros(1, *shape)})
+        with quiet(), evaluating(module):
+            check_operators(module, example, f"the {source.side} half {source.key!r}")
+            converted = litert_torch.convert(module, sample_kwargs=example)
             with tempfile.TemporaryDirectory() as work:
                 converted.export(str(Path(work) / "half.tflite"))
                 return (Path(work) / "half.tflite").read_bytes()
+    except CompileError:
+        raise
     except Exception as error:  # the converter raises many kinds
         raise CompileError(
             f"LiteRT cannot take the {source.side} half {source.key!r}: {error}",
             "torch.export must be able to trace the module, and LiteRT must know its operators.",
         ) from error
-    finally:
-        logging.disable(previous)
