@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ecc_deploy.data.cifar10 import Cifar10
+
 
 @pytest.fixture(scope="session")
 def cifar10_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def cifar10_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     that ``ECC_DEPLOY_DATA`` names, which holds the images as lossless WebP.
     """
     if given := os.environ.get("ECC_DEPLOY_CIFAR10"):
-        yield Path(given)
+        yield Cifar10.place(Path(given))  # it may name the folder around it
         return
     script = Path(os.environ.get("ECC_DEPLOY_DATA", "")) / "unpack.py"
     if "ECC_DEPLOY_DATA" not in os.environ or not script.is_file():

@@ -83,7 +83,8 @@ class _Trainer:
         """One more teacher, with its weights, on the device."""
         own = build_model(model, self.source)
         load_model_weights(own, model)
-        return own.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub
+        _place(own, self.workers.device)
+        return own
 
     def begin(self, standing: Standing | None) -> None:
         """Load starting weights, or the state that an interrupted run had; then move to the device."""
@@ -94,7 +95,7 @@ class _Trainer:
             self.system.load_state_dict(standing.state["system"])
             if self.rate is not None:
                 self.rate.load_state_dict(standing.state["rate"])
-        self.system.to(self.workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub
+        _place(self.system, self.workers.device)
         if self.rate is not None:
             self.rate.to(self.workers.device)
         normalisation, device = self.source.normalisation, self.workers.device
@@ -190,3 +191,8 @@ class _Trainer:
             remove_checkpoint(self.out)
         self.workers.wait()
         return Run(self.recipe, self.system, self.parts, metrics, self.out)
+
+
+def _place(module: nn.Module, device: torch.device) -> None:
+    """Move ``module`` to ``device``, its convolutions' weights in the layout that is quick there."""
+    module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in the stub

@@ -7,7 +7,7 @@ import torch
 
 from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import silent
-from ecc_deploy.training.batches import Labelled, batches
+from ecc_deploy.training.batches import Batch, Labelled, batches
 from ecc_deploy.training.phase import AugmentRecipe
 from ecc_deploy.training.views import Views, cache_folder, views_of
 
@@ -84,13 +84,18 @@ def test_a_damaged_cache_says_what_to_do(cache: Path) -> None:
     assert "Remove the file" in str(caught.value.hint)
 
 
+def told(batch: Batch) -> torch.Tensor:
+    assert batch.taught is not None
+    return batch.taught
+
+
 def test_workers_share_the_views_of_a_batch() -> None:
     data, fixed = Labelled(IMAGES, torch.arange(30)), views(Counting())
 
     def drawn(rank: int, workers: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(1)
         found = batches(data, 10, MOVED, generator, views=fixed, rank=rank, workers=workers)
-        return [torch.cat([x.flatten(1), y[:, None], taught], dim=1) for x, y, taught in found]  # type: ignore[list-item]
+        return [torch.cat([batch.images.flatten(1), batch.labels[:, None], told(batch)], dim=1) for batch in found]
 
     for whole, first, second in zip(drawn(0, 1), drawn(0, 2), drawn(1, 2), strict=True):
         assert torch.equal(whole[0::2], first)
