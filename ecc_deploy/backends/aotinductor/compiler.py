@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +9,10 @@ from pathlib import Path
 import torch
 
 from ecc_deploy.backends.aotinductor.options import Options
+from ecc_deploy.backends.aotinductor.package import slim, tensors_as_text
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
+from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import Half
 from ecc_deploy.errors import BackendMissingError, CompileError, UsageError
 from ecc_deploy.zoo.backbone import evaluating
@@ -40,24 +41,29 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     (entry,) = source.inputs
     example = torch.zeros(2, *entry.shape, device=options.device)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    logging.getLogger("torch._inductor").setLevel(logging.ERROR)
     try:
-        with evaluating(module), torch.no_grad():
+        with quiet(), evaluating(module):
             program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
             torch._inductor.aoti_compile_and_package(
-                program, package_path=str(folder / file), inductor_configs={"freezing": True}
+                program,
+                package_path=str(folder / file),
+                inductor_configs={
+                    "freezing": True,
+                    "aot_inductor.metadata": {
+                        "inputs": tensors_as_text(source.inputs),
+                        "outputs": tensors_as_text(source.outputs),
+                        "torch": torch.__version__,
+                    },
+                },
             )
+            slim(folder / file)
     except Exception as error:  # the exporter and the compiler raise many kinds
         raise CompileError(
             f"AOTInductor cannot compile the {source.side} half {source.key!r}: {error}",
             "torch.export must be able to trace the module: no data-dependent Python control flow.",
         ) from error
     finally:
-        source.module.to("cpu", torch.float32)
-    facts: dict[str, str | int | float | bool | tuple[str, ...]] = {"device": options.device}
-    if options.device == "cuda":
-        major, minor = torch.cuda.get_device_capability()
-        facts["compute_capability"] = f"{major}.{minor}"
+        source.module.to("cpu")
     return Half(
         side=source.side,
         backend="aotinductor",
@@ -67,7 +73,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         outputs=source.outputs,
         batch="dynamic",
         macs=source.macs,
-        compiled=facts,
+        compiled={"device": options.device, "runs_on": device_kind(options.device)},
     )
 
 
@@ -76,13 +82,12 @@ class _InPrecision(torch.nn.Module):
 
     def __init__(self, source: HalfSource, dtype: torch.dtype) -> None:
         super().__init__()
-        self.half = NamedHalf(source)
+        self.inner = NamedHalf(source)
         self._dtype = dtype
-        self._device = "cuda"
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.autocast(x.device.type, self._dtype, enabled=self._dtype != torch.float32):
-            found = self.half(x)
+            found = self.inner(x)
         return tuple(value.float() for value in found.values())
 
 

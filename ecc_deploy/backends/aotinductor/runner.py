@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from ecc_deploy.backends import interface
+from ecc_deploy.backends.aotinductor.package import device_kind, tensors_as_text
+from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import Half
 from ecc_deploy.errors import BundleError, DeviceError
 
@@ -19,22 +21,28 @@ class Runner(interface.Runner):
 
     def __init__(self, path: Path, half: Half, threads: int) -> None:
         self._device = str(half.compiled.get("device", "cpu"))
-        if self._device == "cuda":
-            _check_gpu(path, half)
-        else:
+        _check_machine(path, half, self._device)
+        if self._device == "cpu":
             torch.set_num_threads(threads)
         try:
-            self._model = torch._inductor.aoti_load_package(str(path))
+            with quiet():
+                self._model = torch._inductor.aoti_load_package(str(path))
         except Exception as error:  # torch raises many kinds
             raise BundleError(f"PyTorch cannot load {path}: {error}") from error
-        self._input = half.inputs[0]
+        facts = self._model.get_metadata()
+        for kind, listed in (("inputs", half.inputs), ("outputs", half.outputs)):
+            if facts.get(kind) != tensors_as_text(listed):
+                raise BundleError(
+                    f"the {kind} of {path} are {facts.get(kind)}, and the manifest lists {tensors_as_text(listed)}"
+                )
+        self._inputs = [tensor.name for tensor in half.inputs]
         self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in half.outputs}
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        values = np.ascontiguousarray(inputs[self._input.name], np.float32)
+        values = [torch.from_numpy(np.array(inputs[name], np.float32, order="C")) for name in self._inputs]
         with self._lock, torch.inference_mode():
-            found = self._model(torch.from_numpy(values).to(self._device))
+            found = self._model(*[value.to(self._device) for value in values])
             arrays = [value.cpu().numpy() for value in found]
         return {name: array.astype(kind) for (name, kind), array in zip(self._dtypes.items(), arrays, strict=True)}
 
@@ -42,13 +50,10 @@ class Runner(interface.Runner):
         """PyTorch frees a package with its last reference."""
 
 
-def _check_gpu(path: Path, half: Half) -> None:
-    if not torch.cuda.is_available():
+def _check_machine(path: Path, half: Half, device: str) -> None:
+    """A package is machine code: for one kind of GPU, or for a CPU with the instructions that it was compiled for."""
+    if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"{path.name} was compiled for CUDA, and torch finds no GPU here")
-    here = ".".join(map(str, torch.cuda.get_device_capability()))
-    wanted = half.compiled.get("compute_capability")
-    if wanted != here:
-        raise DeviceError(
-            f"{path.name} was compiled for compute capability {wanted}, and this GPU has {here}",
-            "Export it again on this machine.",
-        )
+    wanted, here = half.compiled.get("runs_on"), device_kind(device)
+    if wanted is not None and wanted != here:
+        raise DeviceError(f"{path.name} was compiled for {wanted}, and here is {here}", "Export it on this machine.")
