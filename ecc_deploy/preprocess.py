@@ -28,5 +28,4 @@ class Preprocess:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 ``[N, H, W, C]`` to float32 in the half's layout, contiguous."""
-        pixels = self._normalise(images)
-        return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)) if self._is_nhwc else pixels
+        return self._normalise.nhwc(images) if self._is_nhwc else self._normalise(images)

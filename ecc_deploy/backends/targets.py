@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecc_deploy import resources
+from ecc_deploy.backends.options import BackendOptions
 from ecc_deploy.backends.registry import BACKENDS, options_of
 from ecc_deploy.bundle.manifest import Name, Precision
 from ecc_deploy.errors import TargetError
@@ -100,7 +101,7 @@ class Target(_Strict):
         return self
 
     @property
-    def backend_options(self) -> BaseModel | None:
+    def backend_options(self) -> BackendOptions | None:
         """``options`` as the backend's own ``Options``; ``None`` for a backend without any."""
         return options_of(self.backend, self.options)
 

@@ -18,7 +18,7 @@ def test_shipped_recipes_load_and_draw(name: str) -> None:
 
 
 def test_there_is_a_recipe_of_each_method() -> None:
-    assert {load_calibration(name).method for name in SHIPPED} == {"minmax", "percentile", "entropy"}
+    assert {load_calibration(name).method for name in SHIPPED} == {"minmax", "percentile", "entropy", "mse"}
 
 
 def test_draw_is_seeded_and_without_repetition() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from ecc_deploy.backends.accelerators import Accelerator
+from ecc_deploy.backends.options import BackendOptions
 
 
-class Options(BaseModel):
+class Options(BackendOptions):
     """The table ``[options]`` of a target whose backend is ``aotinductor``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     device: Literal["cpu", "cuda"] = "cuda"
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """See :class:`BackendOptions`."""
+        return "NVIDIA GPU" if self.device == "cuda" else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ecc_deploy.backends.accelerators import Accelerator
+from ecc_deploy.backends.options import BackendOptions
 
 
-class Options(BaseModel):
+class Options(BackendOptions):
     """The table ``[options]`` of a target whose backend is ``tensorrt``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tensorrt: tuple[Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")], ...] = ()
     """Versions that the device's software brings, the oldest first."""
@@ -22,3 +23,8 @@ class Options(BaseModel):
     """Fixed: engines with static shapes are the faster ones, and what a DLA takes."""
     dla: bool = False
     """Whether layers go to the first DLA core where it can run them."""
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """See :class:`BackendOptions`."""
+        return "NVIDIA GPU"
