@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import save_bench as save_bench
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
+    from ecc_deploy.comparison.compare import compare_bundles as compare_bundles
+    from ecc_deploy.comparison.result import Comparison as Comparison
     from ecc_deploy.data.fetch import fetch_dataset as fetch_dataset
     from ecc_deploy.data.interface import Normalisation as Normalisation
     from ecc_deploy.data.interface import Samples as Samples
@@ -39,7 +41,13 @@ if TYPE_CHECKING:
     from ecc_deploy.evaluation.evaluate import evaluate as evaluate
     from ecc_deploy.evaluation.seeds import Seeds as Seeds
     from ecc_deploy.evaluation.seeds import over_seeds as over_seeds
+    from ecc_deploy.export.all_targets import TargetExport as TargetExport
+    from ecc_deploy.export.all_targets import export_all as export_all
     from ecc_deploy.export.exporter import export as export_bundle
+    from ecc_deploy.quantization.exclusion import propose_exclusions as propose_exclusions
+    from ecc_deploy.quantization.proposal import Proposal as Proposal
+    from ecc_deploy.quantization.workbench import DebugResult as DebugResult
+    from ecc_deploy.quantization.workbench import debug_bundle as debug_bundle
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
@@ -75,6 +83,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Bench": ("bench.schema", "Bench", ""),
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
+    "Comparison": ("comparison.result", "Comparison", ""),
+    "DebugResult": ("quantization.workbench", "DebugResult", _TRAIN),
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
@@ -83,6 +93,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
+    "Proposal": ("quantization.proposal", "Proposal", _TRAIN),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
     "Recipe": ("training.recipe", "Recipe", ""),
     "Run": ("training.run", "Run", _TRAIN),
@@ -92,9 +103,13 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
+    "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
+    "compare_bundles": ("comparison.compare", "compare_bundles", ""),
     "compile_bundle": ("runtime.on_device", "compile_bundle", ""),
+    "debug_bundle": ("quantization.workbench", "debug_bundle", _TRAIN),
     "diagnose": ("doctor", "diagnose", ""),
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
+    "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
@@ -110,6 +125,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
     "pick_point": ("sweep.pick", "pick", ""),
     "predict": ("runtime.predict", "predict", ""),
+    "propose_exclusions": ("quantization.exclusion", "propose_exclusions", _TRAIN),
     "run_bench": ("bench.run", "bench", ""),
     "run_quickstart": ("quickstart", "quickstart", _QUICKSTART),
     "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
@@ -126,6 +142,8 @@ __all__ = [
     "Bench",
     "Bundle",
     "CloudClient",
+    "Comparison",
+    "DebugResult",
     "Diagnosis",
     "EccError",
     "EdgeRuntime",
@@ -134,6 +152,7 @@ __all__ = [
     "Normalisation",
     "Point",
     "Prediction",
+    "Proposal",
     "QuickstartResult",
     "Recipe",
     "Run",
@@ -143,10 +162,14 @@ __all__ = [
     "Sweep",
     "SweepRecipe",
     "Target",
+    "TargetExport",
     "__version__",
+    "compare_bundles",
     "compile_bundle",
+    "debug_bundle",
     "diagnose",
     "evaluate",
+    "export_all",
     "export_bundle",
     "fetch_dataset",
     "list_datasets",
@@ -162,6 +185,7 @@ __all__ = [
     "over_seeds",
     "pick_point",
     "predict",
+    "propose_exclusions",
     "run_bench",
     "run_quickstart",
     "run_sweep",

@@ -13,6 +13,14 @@ pytest_plugins = ("tests.tiny", "tests.cifar10")
 pytest.register_assert_rewrite("tests.backends.compiler_conformance", "tests.backends.runner_conformance")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the user's cache folder; tests share one, so that what many of them export is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """To be read, not changed."""

@@ -40,10 +40,14 @@ ARROWS: dict[str, set[str]] = {
         *("training", "systems", "partition", "runtime", "backends", "payload", "preprocess", "data", "bundle"),
     },
     "sweep": {"training", "systems", "evaluation"},
-    "quantization": {"evaluation", "backends", "bundle", "data"},
+    "quantization": {"training", "partition", "evaluation", "preprocess", "backends", "zoo", "bundle", "data"},
     "export": {
         *("training", "systems", "partition", "quantization", "evaluation", "backends", "bundle", "payload"),
         *("runtime", "data"),
+    },
+    "comparison": {
+        *("evaluation", "training", "export", "bench", "report", "runtime", "backends", "bundle", "payload"),
+        *("preprocess", "data"),
     },
     "doctor": {"backends", "bench"},
     "quickstart": {"training", "evaluation", "export", "bench", "report", "bundle"},

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel
-
 from ecc_deploy.backends.interface import Compiler, Runner
+from ecc_deploy.backends.layers import Layers
+from ecc_deploy.backends.options import BackendOptions
 from ecc_deploy.bundle.manifest import Half, Precision
-from ecc_deploy.errors import BackendMissingError, DeviceError, TargetError
+from ecc_deploy.errors import BackendMissingError, DeviceError, TargetError, UsageError
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,15 @@ class Backend:
     compile_extra: str
     precisions: tuple[Precision, ...]
     has_options: bool = False
+    runtime_hint: str | None = None
+    """Where the runtime comes from, if not from ``run_extra`` alone."""
+    compiles_on_device: bool = False
+    """Whether what it makes for an accelerator can only be made where that is."""
     stands_in_with: tuple[str, ...] = ()
     """Modules that ``stand_in.py`` of the package imports, whose ``Runner`` answers as the file says where the runtime
     is not: for accuracy, never for times. Empty: there is none."""
+    shows_layers_with: tuple[str, ...] = ()
+    """Modules that ``layers.py`` of the package imports, which shows what is inside its files. Empty: nothing does."""
 
 
 BACKENDS: dict[str, Backend] = {
@@ -54,6 +60,7 @@ BACKENDS: dict[str, Backend] = {
         precisions=("fp32", "int8"),
         has_options=True,
         stands_in_with=("onnxruntime",),
+        shows_layers_with=("onnxruntime", "onnx", "torch"),
     ),
     "tflite": Backend(
         name="tflite",
@@ -64,6 +71,7 @@ BACKENDS: dict[str, Backend] = {
         run_extra="tflite",
         compile_extra="train,tflite-compile",
         precisions=("fp32", "int8"),
+        shows_layers_with=("ai_edge_litert", "torch"),
     ),
     "openvino": Backend(
         name="openvino",
@@ -75,6 +83,8 @@ BACKENDS: dict[str, Backend] = {
         compile_extra="train,openvino-compile",
         precisions=("fp32", "bf16", "fp16", "int8"),
         has_options=True,
+        stands_in_with=("openvino",),
+        shows_layers_with=("openvino", "onnx", "torch"),
     ),
     "tensorrt": Backend(
         name="tensorrt",
@@ -83,10 +93,12 @@ BACKENDS: dict[str, Backend] = {
         runs_with=("tensorrt",),
         compiles_with=("onnxruntime", "onnx", "onnxscript", "torch"),
         run_extra="tensorrt",
+        runtime_hint="on a Jetson, JetPack brings it: make the environment with --system-site-packages",
         compile_extra="train,onnxruntime",
         precisions=("fp32", "fp16", "int8"),
         has_options=True,
         stands_in_with=("onnxruntime",),
+        shows_layers_with=("onnxruntime", "onnx", "torch"),
     ),
     "aotinductor": Backend(
         name="aotinductor",
@@ -98,6 +110,7 @@ BACKENDS: dict[str, Backend] = {
         compile_extra="train",
         precisions=("fp32",),
         has_options=True,
+        compiles_on_device=True,
     ),
 }
 
@@ -109,7 +122,7 @@ def get(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def options_of(name: str, given: Mapping[str, Any]) -> BaseModel | None:
+def options_of(name: str, given: Mapping[str, Any]) -> BackendOptions | None:
     """The options of the backend ``name``, ``None`` where it has none.
 
     Raises pydantic's ``ValidationError`` for wrong ones, :class:`ValueError` for any where there are none.
@@ -119,7 +132,7 @@ def options_of(name: str, given: Mapping[str, Any]) -> BaseModel | None:
         if given:
             raise ValueError(f"the backend {name} has no options, and {', '.join(sorted(given))} is given")
         return None
-    options: type[BaseModel] = importlib.import_module(f"{backend.package}.options").Options
+    options: type[BackendOptions] = importlib.import_module(f"{backend.package}.options").Options
     return options.model_validate(given)
 
 
@@ -169,3 +182,20 @@ def load_compiler(name: str) -> Compiler:
             f"Run: {install_command(backend.compile_extra)}",
         )
     return cast(Compiler, importlib.import_module(f"{backend.package}.compiler"))
+
+
+def load_layers(name: str) -> Layers:
+    """Import a backend's layers module. Raises :class:`UsageError` for one without, :class:`BackendMissingError`."""
+    backend = get(name)
+    if not backend.shows_layers_with:
+        raise UsageError(
+            f"{backend.title} cannot show what is inside its files",
+            f"These can: {', '.join(b.name for b in BACKENDS.values() if b.shows_layers_with)}.",
+        )
+    absent = missing(backend.shows_layers_with)
+    if absent:
+        raise BackendMissingError(
+            f"{backend.title} cannot look into its files here: {', '.join(absent)} is not installed",
+            f"Run: {install_command(backend.compile_extra)}",
+        )
+    return cast(Layers, importlib.import_module(f"{backend.package}.layers"))

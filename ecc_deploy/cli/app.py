@@ -10,8 +10,10 @@ import typer
 
 from ecc_deploy.cli import (
     bench,
+    compare,
     compiling,
     data,
+    debug,
     doctor,
     evaluate,
     export,
@@ -42,8 +44,10 @@ for verb in (
     train.train,
     evaluate.evaluate,
     export.export,
+    debug.debug,
     serve.serve,
     bench.bench,
+    compare.compare,
     run.run,
     report.report,
 ):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ecc_deploy.backends.interface import Runner
-from ecc_deploy.bundle import Half
 
 BATCH = 64
 """The largest batch that a dynamic half is compiled for."""
@@ -19,11 +18,6 @@ def chunks(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
         yield array[start : start + size]
 
 
-def laid_out(half: Half, nchw: np.ndarray) -> np.ndarray:
-    """Images ``[N, C, H, W]`` in the layout that ``half`` takes, contiguous."""
-    return np.ascontiguousarray(nchw.transpose(0, 2, 3, 1) if half.inputs[0].layout == "NHWC" else nchw)
-
-
 def run_all(
     runner: Runner,
     name: str,
@@ -32,8 +26,8 @@ def run_all(
 ) -> dict[str, np.ndarray]:
     """Run a half over all ``inputs``, batch by batch.
 
-    ``prepare`` makes its one input tensor ``name`` of a batch, in the half's own layout; see :func:`laid_out`. A half
-    with a fixed batch gets its last one filled up with zeros.
+    ``prepare`` makes its one input tensor ``name`` of a batch, in the half's own dtype and layout; see
+    :func:`~ecc_deploy.preprocess.laid_out`. A half with a fixed batch gets its last one filled up with zeros.
     """
     size = runner.half.batch if isinstance(runner.half.batch, int) else BATCH
     parts = []

@@ -7,9 +7,10 @@ from pathlib import Path
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.bundle import Boundary
 from ecc_deploy.data import Dataset
-from ecc_deploy.evaluation.offline import laid_out, run_all
+from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.payload.choice import boundary_candidates, choose
+from ecc_deploy.preprocess import laid_out
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw
 
 SAMPLES = 2000

@@ -9,10 +9,11 @@ import numpy as np
 
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.evaluation.answers import Answers
-from ecc_deploy.evaluation.offline import laid_out, run_all
+from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
 from ecc_deploy.payload.choice import through
+from ecc_deploy.preprocess import laid_out
 
 
 def compiled_answers(

@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.bundle import Deployment
 from ecc_deploy.data import Normalisation, Samples
-from ecc_deploy.evaluation.offline import laid_out, run_all
+from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
+from ecc_deploy.preprocess import laid_out
 
 FILE = "golden/samples.safetensors"
 COUNT = 4

@@ -11,8 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ecc_deploy import resources
 from ecc_deploy.data import Dataset, Samples
 from ecc_deploy.errors import DataError, RecipeError
+from ecc_deploy.quantization.degenerate import check_samples
 from ecc_deploy.quantization.ranges import Method, RangeMethod
 from ecc_deploy.toml import tomllib
+
+EVERY_HALF = "*"
 
 
 class CalibrationRecipe(BaseModel):
@@ -28,6 +31,8 @@ class CalibrationRecipe(BaseModel):
     part: Literal["train"] = "train"
     """Never val or test: those judge the result."""
     seed: int = 0
+    exclude: dict[str, tuple[str, ...]] = {}
+    """What stays float in int8: paths of modules, by the key of the half, or for ``*`` in every half that has them."""
 
     @property
     def ranges(self) -> RangeMethod:
@@ -65,11 +70,5 @@ def draw(recipe: CalibrationRecipe, dataset: Dataset) -> Samples:
         )
     chosen = np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]
     samples = Samples(part.images[chosen], part.labels[chosen])
-    flat = samples.images.reshape(len(samples), -1)
-    constant = int((flat.min(axis=1) == flat.max(axis=1)).sum())
-    if constant > len(samples) // 2:
-        raise DataError(
-            f"{constant} of {len(samples)} calibration images of {dataset.name} are of one single colour",
-            "Ranges found on them would clip real images; check how the dataset is read.",
-        )
+    check_samples(samples.images, dataset.image_shape, dataset.name)
     return samples

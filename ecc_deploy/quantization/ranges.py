@@ -46,7 +46,8 @@ def find_ranges(activations: Activations, how: RangeMethod) -> dict[str, Range]:
     for batch in activations():
         for name, values in batch.items():
             low, high = limits.get(name, (0.0, 0.0))
-            limits[name] = min(low, float(values.min())), max(high, float(values.max()))
+            least, most = _ends(values)
+            limits[name] = min(low, least), max(high, most)
     limits = {name: _wide(low, high) for name, (low, high) in limits.items()}
     if how.method == "minmax":
         return limits
@@ -57,11 +58,22 @@ def find_ranges(activations: Activations, how: RangeMethod) -> dict[str, Range]:
     return {name: _narrowed(counts[name], limits[name], how) for name in limits}
 
 
+def _ends(values: np.ndarray) -> Range:
+    """Smallest and largest finite value: what pads a maximum is minus infinity, and the smallest code does for it."""
+    least, most = float(values.min()), float(values.max())
+    if np.isfinite(least) and np.isfinite(most):
+        return least, most
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
 def _wide(low: float, high: float) -> Range:
     return low, max(high, low + _LEAST_WIDTH)
 
 
 def _narrowed(counts: np.ndarray, limits: Range, how: RangeMethod) -> Range:
+    if not counts.any():
+        return limits
     edges = np.linspace(*limits, BINS + 1)
     match how.method:
         case "percentile":

@@ -16,6 +16,7 @@ from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.errors import UsageError
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL, Halves, halves_of
+from ecc_deploy.preprocess import laid_out
 from ecc_deploy.training.run import load_run
 
 
@@ -77,10 +78,8 @@ class CompilerConformance:
 
     def run(self, half: Half, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
         entry = half.inputs[0]
-        if entry.layout == "NHWC":
-            inputs = inputs.transpose(0, 2, 3, 1)
         with open_runner(path, half, threads=1) as runner:
-            return runner.run({entry.name: inputs})
+            return runner.run({entry.name: laid_out(half, inputs) if entry.name == "image" else inputs})
 
     @pytest.mark.parametrize("key", [EXIT, ENCODE, EXIT_AND_ENCODE, FULL, TAIL])
     def test_every_half_agrees_with_torch(self, key: str) -> None:

@@ -20,7 +20,8 @@ from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.bundle import TensorInfo
 from ecc_deploy.bundle.manifest import Precision
 from ecc_deploy.errors import CompileError
-from ecc_deploy.evaluation.offline import laid_out, run_all
+from ecc_deploy.evaluation.offline import run_all
+from ecc_deploy.preprocess import laid_out
 
 SIZE, CLASSES, CALIBRATED, COMPARED = 64, 10, 32, 16
 BACKENDS = ("onnxruntime", "openvino", "tflite", "tensorrt")
@@ -161,9 +162,12 @@ def attempt(name: str, backend: str, precision: Precision, folder: Path) -> Outc
 
 
 def _settle(module: nn.Module, images: torch.Tensor) -> None:
-    """Give batch norms the statistics that training would have given them, so that activations keep their scale."""
+    """Weights and batch norms that keep the scale of activations, as training would: a vanished signal has no SNR."""
     for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(part.weight)
         if isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()  # Hugging Face draws EfficientNet's scales at random, of about 0.02
             part.momentum = None
             part.train()
     with torch.no_grad():

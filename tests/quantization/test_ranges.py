@@ -77,3 +77,13 @@ def test_each_tensor_has_its_own_range() -> None:
         "a": (0.0, pytest.approx(tensors["a"].max())),
         "b": (pytest.approx(tensors["b"].min()), pytest.approx(0, abs=1e-5)),
     }
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_pads_a_maximum_is_no_value(method: str) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
+    padded = np.concatenate([values, np.full((4, 20), -np.inf, np.float32)], axis=1)
+    how = RangeMethod(method)
+    assert find_ranges(lambda: [{"x": padded}], how) == find_ranges(lambda: [{"x": values}], how)
+    only = find_ranges(lambda: [{"x": np.full(3, -np.inf)}], how)["x"]
+    assert np.isfinite(only).all()

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ecc_deploy.backends.aotinductor.options import Options
-from ecc_deploy.backends.aotinductor.package import slim, tensors_as_text
+from ecc_deploy.backends.aotinductor.package import device_kind, slim, tensors_as_text
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
 from ecc_deploy.backends.quiet import quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from nncf.quantization.range_estimator import (
     StatisticsType,
 )
 from openvino import opset13 as ops
+from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure, OpValidationFailure
 
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, float_name, nodes_of, only_for, to_onnx
+from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, float_name, module_of, nodes_of, only_for, to_onnx
 from ecc_deploy.backends.openvino.options import Options
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Boundary, Half
@@ -33,6 +35,7 @@ from ecc_deploy.quantization.ranges import RangeMethod
 
 HELD_OUT = 4
 """Every so-many-th calibration batch chooses the configuration and takes no part in the ranges."""
+FRONTEND_FAILURES = (RuntimeError, GeneralFailure, OpConversionFailure, OpValidationFailure, NotImplementedFailure)
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 Arrays = Mapping[str, np.ndarray]
@@ -75,18 +78,18 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     options = job.options if isinstance(job.options, Options) else Options()
     graph = to_onnx(source)
     try:
-        model = _convert(graph)
-        model.reshape(
-            {float_name(source, t.name): [1 if options.static_shapes else -1, *t.shape] for t in source.inputs}
-        )
+        model = _convert(graph, f"the {source.side} half {source.key!r}")
+        model.reshape({float_name(source, t.name): [-1, *t.shape] for t in source.inputs})
         facts: dict[str, Any] = {
             "device": options.device,
             "inference_precision": HINTS.get(job.precision, options.inference_precision),
         }
         if job.precision == "int8":
-            kept = [*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)]
+            kept = _made_of(model, graph, {*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)})
             with quiet():
                 model, facts["quantization"] = _quantize(model, source, job, kept)
+        if options.static_shapes:  # last, because calibration runs whole batches
+            model.reshape({float_name(source, t.name): [1, *t.shape] for t in source.inputs})
         if source.boundary is not None and source.boundary.scale is not None:
             model = _with_codes(model, source.side, source.boundary)
     except RuntimeError as error:
@@ -110,11 +113,40 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     )
 
 
-def _convert(graph: onnx.ModelProto) -> ov.Model:
+def _convert(graph: onnx.ModelProto, title: str) -> ov.Model:
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "half.onnx"
         onnx.save(graph, path)
-        return ov.convert_model(path)
+        try:
+            with quiet():
+                return ov.convert_model(path)
+        except FRONTEND_FAILURES as error:
+            raise CompileError(
+                f"OpenVINO does not take these of {title}:\n{_failed(graph, str(error))}",
+                "Write these modules with other operators, or compile this half for another target.",
+            ) from error
+
+
+def _failed(graph: onnx.ModelProto, said: str) -> str:
+    """What its reader refused, with the modules that hold such operators: it names kinds of operators only."""
+    found = re.findall(r"^-- (\w+)-\d+ with a message:\n(.*?)(?=\n-- |\n\nSummary|\Z)", said, re.DOTALL | re.MULTILINE)
+    lines = []
+    for kind, message in found:
+        owners = sorted({module_of(node) or "the half itself" for node in graph.graph.node if node.op_type == kind})
+        reason = [line for line in message.splitlines() if line.strip()][-1:]
+        lines.append(f"  {kind}, of {', '.join(owners)}: {' '.join(reason)}")
+    return "\n".join(lines) or said
+
+
+def _made_of(model: ov.Model, graph: onnx.ModelProto, nodes: set[str]) -> list[str]:
+    """Names of the operations that OpenVINO's reader made of ``nodes`` of ``graph``.
+
+    It makes several of one: a convolution with bias ``x`` becomes ``x/WithoutBiases`` and an addition ``x``. What gives
+    an output of the graph has the output's name.
+    """
+    names = {name for node in graph.graph.node if node.name in nodes for name in (node.name, *node.output)}
+    found = [op.get_friendly_name() for op in model.get_ordered_ops()]
+    return [name for name in found if any(name == own or name.startswith(own + "/") for own in names)]
 
 
 def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) -> tuple[ov.Model, str]:
@@ -123,8 +155,7 @@ def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) ->
     held_out = batches[:: min(HELD_OUT, len(batches))]
     seen = [batch for batch in batches if not any(batch is other for other in held_out)] or batches
     wanted = _answers(model, held_out)
-    known = {op.get_friendly_name() for op in model.get_ops()}
-    scope = nncf.IgnoredScope(names=[name for name in kept if name in known])
+    scope = nncf.IgnoredScope(names=kept)
     samples = [
         {n: v[i : i + 1] for n, v in batch.items()} for batch in seen for i in range(len(next(iter(batch.values()))))
     ]

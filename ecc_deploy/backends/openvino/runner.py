@@ -12,7 +12,7 @@ import openvino as ov
 
 from ecc_deploy.backends import interface
 from ecc_deploy.bundle.manifest import Half, TensorInfo
-from ecc_deploy.errors import BundleError
+from ecc_deploy.errors import BundleError, DeviceError
 
 _DTYPES = {"f32": "float32", "u8": "uint8", "i8": "int8"}
 
@@ -21,16 +21,21 @@ class Runner(interface.Runner):
     """One compiled model. What could be left to OpenVINO's guess is set: precision, threads, streams, latency."""
 
     def __init__(self, path: Path, half: Half, threads: int) -> None:
-        facts = half.compiled
-        device = str(facts.get("device", "CPU"))
+        device = self._device(half)
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": str(facts.get("inference_precision", "f32")),
+            "INFERENCE_PRECISION_HINT": self._precision(half),
         }
         if device == "CPU":
             config["INFERENCE_NUM_THREADS"] = threads
         core = ov.Core()
+        kinds = {name.partition(".")[0] for name in core.available_devices}
+        if device.partition(".")[0] not in kinds:
+            raise DeviceError(
+                f"OpenVINO finds no {device} on this machine, and {path.name} is for it",
+                f"It finds: {', '.join(sorted(kinds))}. Run it where the device and its driver are.",
+            )
         try:
             model = core.read_model(path, path.with_suffix(".bin"))
             self._compiled = core.compile_model(model, device, config)
@@ -41,16 +46,36 @@ class Runner(interface.Runner):
             ("output", self._compiled.outputs, half.outputs),
         ):
             _check(path, kind, found, listed)
-        self._outputs = [tensor.name for tensor in half.outputs]
+        self._inputs, self._outputs = half.inputs, [tensor.name for tensor in half.outputs]
         self._local = threading.local()
 
+    @staticmethod
+    def _device(half: Half) -> str:
+        return str(half.compiled.get("device", "CPU"))
+
+    @staticmethod
+    def _precision(half: Half) -> str:
+        return str(half.compiled.get("inference_precision", "f32"))
+
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
-        found = request.infer({name: np.ascontiguousarray(value) for name, value in inputs.items()}, share_inputs=True)
+        batch = len(inputs[self._inputs[0].name])
+        if getattr(self._local, "batch", None) != batch:
+            self._prepare(batch)
+        for name, buffer in self._local.buffers.items():
+            np.copyto(buffer, inputs[name])
+        request = self._local.request
+        request.infer(share_outputs=True)
         # The request's own buffers are written again by the next call.
-        return {name: np.array(found[name]) for name in self._outputs}
+        return {name: request.get_tensor(name).data.copy() for name in self._outputs}
+
+    def _prepare(self, batch: int) -> None:
+        """A request of this thread with input buffers of its own: giving it arrays anew costs 20 µs a call."""
+        request = self._compiled.create_infer_request()
+        tensors = {t.name: ov.Tensor(np.zeros((batch, *t.shape), t.dtype)) for t in self._inputs}
+        for name, tensor in tensors.items():
+            request.set_tensor(name, tensor)
+        self._local.request, self._local.batch = request, batch
+        self._local.buffers = {name: tensor.data for name, tensor in tensors.items()}
 
     def close(self) -> None:
         """OpenVINO frees a model with its last reference."""

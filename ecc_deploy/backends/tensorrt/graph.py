@@ -11,7 +11,7 @@ from onnxruntime.quantization import QuantType
 
 from ecc_deploy.backends import onnx_quantize
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, OPSET, module_of, to_onnx
+from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, OPSET, module_of, name_operators, to_onnx
 from ecc_deploy.bundle.manifest import Boundary
 from ecc_deploy.errors import CompileError
 
@@ -54,7 +54,7 @@ def for_tensorrt(source: HalfSource, job: Job, *, opset: int, batch: int) -> onn
     if opset < 18:
         _lower_to_17(model)
     _fix_batch(model, batch)
-    _name_operators(model)
+    name_operators(model)
     model.ir_version = min(model.ir_version, 8 if opset < 18 else 9)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -150,9 +150,3 @@ def _fix_batch(model: onnx.ModelProto, batch: int) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_value = batch
-
-
-def _name_operators(model: onnx.ModelProto) -> None:
-    for number, node in enumerate(model.graph.node):
-        owner = module_of(node)
-        node.name = f"{owner or node.name or 'half'}/{node.op_type}_{number}"

@@ -6,14 +6,16 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
+from ai_edge_litert.interpreter import Interpreter
 
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.backends.tflite.coverage import coverage
 from ecc_deploy.backends.tflite.quantize import quantize
-from ecc_deploy.bundle.manifest import Half, TensorInfo
+from ecc_deploy.bundle.manifest import Half, Quantization, TensorInfo
 from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.zoo.backbone import evaluating
 
@@ -51,7 +53,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         backend="tflite",
         precision=job.precision,
         file=file,
-        inputs=tuple(_nhwc(tensor) if tensor.name == "image" else tensor for tensor in source.inputs),
+        inputs=tuple(_image(tensor, content) if tensor.name == "image" else tensor for tensor in source.inputs),
         outputs=source.outputs,
         batch=1,
         macs=source.macs,
@@ -59,9 +61,15 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     )
 
 
-def _nhwc(tensor: TensorInfo) -> TensorInfo:
+def _image(tensor: TensorInfo, content: bytes) -> TensorInfo:
+    """The image as the file takes it: NHWC, in int8 as the codes of its quantization."""
     channels, height, width = tensor.shape
-    return tensor.model_copy(update={"shape": (height, width, channels), "layout": "NHWC"})
+    facts: dict[str, object] = {"shape": (height, width, channels), "layout": "NHWC"}
+    details = Interpreter(model_content=content).get_input_details()[0]
+    if np.dtype(details["dtype"]) == np.int8:
+        scale, zero_point = details["quantization"]
+        facts |= {"dtype": "int8", "quantization": Quantization(scale=float(scale), zero_point=int(zero_point))}
+    return tensor.model_copy(update=facts)
 
 
 def _convert(source: HalfSource, codes: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import quantizer, recipe
 
 from ecc_deploy.backends.interface import Calibration, HalfSource, Job
+from ecc_deploy.backends.scopes import inside
+from ecc_deploy.backends.tflite.scopes import operators_of, scopes_of
 from ecc_deploy.bundle.manifest import CONFIDENCE
 from ecc_deploy.errors import UsageError
 from ecc_deploy.quantization.ranges import Range, RangeMethod, find_ranges
@@ -33,15 +35,25 @@ def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
     statistics = {
         name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()
     }
-    kept = [rf"^{re.escape(name)}" for name in graph.only_for(CONFIDENCE)]
-    kept += [graph.scope_of(path) for path in job.exclude]
     chosen: Any = recipe.static_wi8_ai8()
     worker = quantizer.Quantizer(bytearray(content), chosen)
-    for scope in kept:
-        worker.update_quantization_recipe(scope, "*", algorithm_key="no_quantize")
+    for name in [*graph.only_for(CONFIDENCE), *graph.made_by(job.exclude, source)]:
+        worker.update_quantization_recipe(_exactly(name), "*", algorithm_key="no_quantize")
+    if boundary is not None and boundary.scale is not None and boundary.tensor.name in graph.exits:
+        # Codes are sent, whatever is computed in float before them.
+        end = _exactly(graph.exits[boundary.tensor.name]["name"])
+        worker.add_static_config(end, "OUTPUT", activation_num_bits=8, weight_num_bits=8)
     result = worker.quantize(statistics, enable_progress_report=False)
     assert result.quantized_model is not None
     return bytes(result.quantized_model)
+
+
+def _exactly(name: str) -> str:
+    """A pattern for the operator that makes the tensor ``name`` alone: the quantizer knows it by that and a semicolon.
+
+    What takes the outputs of the file is one more operator for it, with the names of all of them.
+    """
+    return rf"^{re.escape(name)};$"
 
 
 class _Graph:
@@ -102,11 +114,23 @@ class _Graph:
         others = needed(end for name, end in self.exits.items() if name != output)
         return [self._names[index] for index in sorted(own - others)]
 
-    def scope_of(self, path: str) -> str:
-        """A pattern for the tensors that the module at ``path`` of the half makes."""
-        # The converter names a tensor by classes and attributes: ``package.Class_attribute/package.Class_attribute``.
-        inside = "/".join(rf"[^/;]*_{re.escape(part)}" for part in path.split("."))
-        scope = rf"NamedHalf[^/;]*/[^/;]*_model/{inside}[/;]"
-        if not any(re.search(scope, name) for name in self._names.values()):
-            raise UsageError(f"no operator belongs to the module {path!r}, which is to stay float")
-        return scope
+    def made_by(self, paths: Sequence[str], source: HalfSource) -> list[str]:
+        """Names of what the modules at ``paths`` of ``source`` make.
+
+        Raises :class:`UsageError` for one that makes nothing.
+        """
+        if not paths:
+            return []
+        operators = operators_of(self._nodes, self._names, scopes_of(source))
+        found = []
+        for path in paths:
+            own = [
+                o for operator in operators if any(inside(p, path) for p in operator.parts) for o in operator.outputs
+            ]
+            if not own:
+                known = ", ".join(sorted({part for operator in operators for part in operator.parts if part}))
+                raise UsageError(
+                    f"no operator belongs to the module {path!r}, which is to stay float", f"Known: {known}."
+                )
+            found += [self._names[int(number)] for number in own]
+        return found

@@ -1,7 +1,7 @@
 """Runs .tflite files with LiteRT or, where a device has only that, with the older tflite-runtime.
 
-Full-integer files take and give int8 in NHWC. Here, and nowhere else, they meet the tensors of the manifest: float32
-and uint8 codes.
+Full-integer files take and give int8 in NHWC. Images come so already; here, and nowhere else, the other tensors meet
+those of the manifest: float32 answers and uint8 codes.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Runner(interface.Runner):
             signature = self._interpreter.get_signature_runner()
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"LiteRT cannot load {path}: {error}") from error
-        inputs = _as_they_are(signature.get_input_details(), self._interpreter.get_input_details())
-        outputs = _as_they_are(signature.get_output_details(), self._interpreter.get_output_details())
+        inputs = as_they_are(signature.get_input_details(), self._interpreter.get_input_details())
+        outputs = as_they_are(signature.get_output_details(), self._interpreter.get_output_details())
         for kind, found, listed in (("input", inputs, half.inputs), ("output", outputs, half.outputs)):
             _check(path, kind, found, listed)
-        self._inputs = [(t.name, inputs[t.name]["index"], _to_file(inputs[t.name], t)) for t in half.inputs]
+        self._inputs = [(t.name, inputs[t.name]["index"], to_file(inputs[t.name], t)) for t in half.inputs]
         top = int(half.compiled.get("top_code", 255))
-        self._outputs = [(t.name, outputs[t.name]["index"], _from_file(outputs[t.name], t, top)) for t in half.outputs]
+        self._outputs = [(t.name, outputs[t.name]["index"], from_file(outputs[t.name], t, top)) for t in half.outputs]
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -65,7 +65,7 @@ class Runner(interface.Runner):
         """LiteRT frees an interpreter with its last reference."""
 
 
-def _as_they_are(named: dict[str, Any], tensors: list[dict[str, Any]]) -> dict[str, Any]:
+def as_they_are(named: dict[str, Any], tensors: list[dict[str, Any]]) -> dict[str, Any]:
     """The tensors that the graph begins or ends with, by the names of its signature.
 
     Where a quantizer has put a conversion behind an output, the signature still speaks of the tensor before it; the new
@@ -95,44 +95,51 @@ def _check(path: Path, kind: str, found: dict[str, Any], listed: tuple[TensorInf
     for tensor in listed:
         details = found.get(tensor.name)
         kinds = {"float32": ("float32", "int8"), "uint8": ("float32", "int8", "uint8"), "int8": ("int8",)}
+        if kind == "input":
+            kinds["float32"] = ("float32",)
         if (
             details is None
             or len(found) != len(listed)
             or actual[tensor.name][0] not in kinds[tensor.dtype]
             or actual[tensor.name][1] != (1, *_file_shape(tensor, details))
+            or not _means_the_same(tensor, details)
         ):
-            wanted = {t.name: (t.dtype, t.shape, t.layout) for t in listed}
+            wanted = {t.name: (t.dtype, t.shape, t.layout, t.quantization) for t in listed}
             raise BundleError(f"the {kind}s of {path} are {actual}, and the manifest lists {wanted}")
 
 
-def _to_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
+def _means_the_same(tensor: TensorInfo, details: dict[str, Any]) -> bool:
+    """Whether codes that the manifest explains are what the file takes them for."""
+    if tensor.quantization is None:
+        return True
+    return (np.float32(tensor.quantization.scale), tensor.quantization.zero_point) == _scale(details)
+
+
+def to_file(details: dict[str, Any], tensor: TensorInfo) -> Convert:
     is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
     file_dtype = np.dtype(details["dtype"])
-    is_int8, is_codes = file_dtype == np.int8, tensor.dtype == "uint8"
-    scale, zero_point = _scale(details)
+    zero_point = _scale(details)[1] if file_dtype == np.int8 and tensor.dtype == "uint8" else 0
 
     def convert(values: np.ndarray) -> np.ndarray:
-        if is_codes:
-            values = (values.astype(np.int16) + zero_point).astype(np.int8) if is_int8 else values.astype(file_dtype)
-        elif is_int8:
-            codes = values * (np.float32(1) / scale)
-            codes += np.float32(zero_point)
-            np.rint(codes, out=codes)
-            np.clip(codes, -128, 127, out=codes)
-            values = codes.astype(np.int8)
+        if zero_point:  # codes, counted from the file's zero point
+            values = values.astype(np.int16) + zero_point
+        values = values.astype(file_dtype, copy=False)
         return np.ascontiguousarray(values.transpose(0, 2, 3, 1) if is_nchw else values)
 
     return convert
 
 
-def _from_file(details: dict[str, Any], tensor: TensorInfo, top: int) -> Convert:
+def from_file(details: dict[str, Any], tensor: TensorInfo, top: int) -> Convert:
     is_nchw = tensor.layout == "NCHW" and len(details["shape"]) == 4
     is_int8 = np.dtype(details["dtype"]) == np.int8
     scale, zero_point = _scale(details)
 
     def convert(values: np.ndarray) -> np.ndarray:
         if tensor.dtype == "uint8" and is_int8:  # codes, counted from the file's zero point, of the file's 256
-            values = np.clip(values.astype(np.int16) - zero_point, 0, top).astype(np.uint8)
+            if zero_point == -128:  # as our files have it: the same bits but for the first
+                values = np.minimum(values.view(np.uint8) ^ np.uint8(128), np.uint8(top))
+            else:
+                values = np.clip(values.astype(np.int16) - zero_point, 0, top).astype(np.uint8)
         elif tensor.dtype == "uint8":
             values = values.astype(np.uint8)
         elif is_int8:
