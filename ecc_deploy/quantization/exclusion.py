@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.registry import load_compiler, load_layers
 from ecc_deploy.backends.scopes import inside
 from ecc_deploy.backends.targets import Target, load_target
 from ecc_deploy.bundle import Bundle
-from ecc_deploy.errors import TargetError
+from ecc_deploy.errors import BundleError, TargetError
 from ecc_deploy.evaluation.offline import BATCH, chunks
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw
@@ -90,7 +91,13 @@ class _Search:
         self.bench, self.targets, self.wanted, self.progress = bench, targets, wanted, progress
         facts = bench.bundle.manifest.calibration
         own = {name: value for name, value in facts.items() if name in CalibrationRecipe.model_fields}
-        self.recipe = CalibrationRecipe.model_validate(own)
+        try:
+            self.recipe = CalibrationRecipe.model_validate(own)
+        except ValidationError as error:
+            raise BundleError(
+                f"{bench.bundle.path} was calibrated by a recipe that this ecc-deploy does not know: {error}",
+                "Export it again.",
+            ) from error
         self.excluded = excluded(self.recipe, bench.halves.sources)
         self.ranking, self.measuring = bench.images(0, samples), bench.images(samples, HELD_OUT)
         self.calibration = bench.dataset.normalisation(draw(self.recipe, bench.dataset).images)

@@ -12,7 +12,7 @@ import pytest
 
 from ecc_deploy.backends.onnx_graph import module_of
 from ecc_deploy.bundle import Bundle
-from ecc_deploy.errors import RecipeError, TargetError, UsageError
+from ecc_deploy.errors import BundleError, RecipeError, TargetError, UsageError
 from ecc_deploy.export.exporter import export
 from ecc_deploy.partition.halves import EXIT_AND_ENCODE, FULL
 from ecc_deploy.quantization import exclusion
@@ -200,6 +200,9 @@ def test_what_cannot_be_proposed(int8_bundle: Bundle, toy_bundle: Bundle, gated_
         propose(int8_bundle, gated_run, target="openvino-cpu")
     with pytest.raises(UsageError, match="Give fewer --samples"):
         propose(int8_bundle, gated_run, samples=100_000)
+    other = int8_bundle.manifest.model_copy(update={"calibration": {"name": "x", "method": "magic"}})
+    with pytest.raises(BundleError, match="calibrated by a recipe that this ecc-deploy does not know"):
+        propose(Bundle(int8_bundle.path, other), gated_run)
 
 
 @pytest.mark.parametrize(
