@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from ecc_deploy.export.all_targets import TargetExport as TargetExport
     from ecc_deploy.export.all_targets import export_all as export_all
     from ecc_deploy.export.exporter import export as export_bundle
-    from ecc_deploy.quantization.exclusion import propose_exclusions as propose_exclusions
-    from ecc_deploy.quantization.proposal import Proposal as Proposal
-    from ecc_deploy.quantization.workbench import DebugResult as DebugResult
-    from ecc_deploy.quantization.workbench import debug_bundle as debug_bundle
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
@@ -73,6 +69,10 @@ if TYPE_CHECKING:
     from ecc_deploy.training.recipe import load_recipe as load_recipe
     from ecc_deploy.training.run import Run as Run
     from ecc_deploy.training.run import load_run as load_run
+    from ecc_deploy.workbench.debug import DebugResult as DebugResult
+    from ecc_deploy.workbench.debug import debug_bundle as debug_bundle
+    from ecc_deploy.workbench.exclusion import propose_exclusions as propose_exclusions
+    from ecc_deploy.workbench.proposal import Proposal as Proposal
 
     __version__: str
 

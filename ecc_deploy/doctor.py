@@ -23,8 +23,8 @@ SETS = (
     *("train", "openvino-compile", "tflite-compile", "tensorrt-check"),
     *("sweep", "multi-gpu", "report"),
 )
-"""The extras that this version uses, in the order in which they are shown: runtimes, what compiles, and the rest. TensorRT itself is not among
-them: it comes with a device, or is of no use."""
+"""The extras that this version uses, in the order in which they are shown: runtimes, what compiles, and the rest.
+TensorRT itself is not among them: it comes with a device, or is of no use."""
 
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)[^;]*(?:;.*\bextra\s*==\s*["']([A-Za-z0-9_-]+)["'])?""")
 

@@ -19,7 +19,7 @@ import ecc_deploy
 PACKAGE = Path(ecc_deploy.__file__).parent
 
 # Modules that everybody may use, and that use nobody but the errors.
-COMMON = {"errors", "progress", "atomic", "closing", "resources", "wire", "own_code", "pictures"}
+COMMON = {"errors", "progress", "atomic", "closing", "resources", "wire", "own_code", "pictures", "toml"}
 
 # Room or module: the rooms that it may import, anywhere in its code. The command line may import all.
 ARROWS: dict[str, set[str]] = {
@@ -28,7 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "data": set(),
     "zoo": set(),
     "preprocess": {"bundle", "data"},
-    "backends": {"bundle", "zoo"},
+    "quantization": {"bundle", "data"},
+    "backends": {"quantization", "bundle", "zoo"},
     "runtime": {"backends", "bundle", "payload", "preprocess"},
     "serving": {"backends", "bundle", "payload", "preprocess"},
     "bench": {"runtime", "serving", "bundle", "payload", "data"},
@@ -40,10 +41,12 @@ ARROWS: dict[str, set[str]] = {
         *("training", "systems", "partition", "runtime", "backends", "payload", "preprocess", "data", "bundle"),
     },
     "sweep": {"training", "systems", "evaluation"},
-    "quantization": {"training", "partition", "evaluation", "preprocess", "backends", "zoo", "bundle", "data"},
     "export": {
         *("training", "systems", "partition", "quantization", "evaluation", "backends", "bundle", "payload"),
-        *("runtime", "data"),
+        *("runtime", "data", "preprocess"),
+    },
+    "workbench": {
+        *("training", "partition", "quantization", "evaluation", "backends", "bundle", "preprocess", "data", "zoo"),
     },
     "comparison": {
         *("evaluation", "training", "export", "bench", "report", "runtime", "backends", "bundle", "payload"),
@@ -181,8 +184,9 @@ def test_the_device_side_needs_the_base_dependencies_only(module: str) -> None:
 def test_a_runner_needs_its_runtime_only(module: str) -> None:
     from ecc_deploy.backends.registry import BACKENDS
 
-    (backend,) = [backend for backend in BACKENDS.values() if backend.runner == module]
-    assert others(loaded(module)) - BASE == {name.split(".")[0] for name in backend.runs_with}
+    (backend,) = [backend for backend in BACKENDS.values() if f"{backend.package}.runner" == module]
+    runtime = {name.split(".")[0] for choice in backend.runs_with for name in choice.split("|")}
+    assert others(loaded(module)) - BASE <= runtime
 
 
 def test_the_command_line_starts_with_typer_alone() -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from ecc_deploy.quantization.noise import Noise
-    from ecc_deploy.quantization.proposal import HalfProposal, Proposal
-    from ecc_deploy.quantization.workbench import HalfNoise, Output
+    from ecc_deploy.workbench.debug import HalfNoise, Output
+    from ecc_deploy.workbench.noise import Noise
+    from ecc_deploy.workbench.proposal import HalfProposal, Proposal
 
 AUTO = "auto"
 _MEANING = (

@@ -28,6 +28,7 @@ from ecc_deploy.export.compiled import compiled_answers
 from ecc_deploy.export.deployments import deployments, final_answers, make_plan
 from ecc_deploy.export.described import describe
 from ecc_deploy.export.golden import COUNT, write_golden
+from ecc_deploy.export.guard import judge
 from ecc_deploy.export.identity import system_identity
 from ecc_deploy.export.shared import Shared, finish_like
 from ecc_deploy.partition.halves import ENCODE, Halves, halves_of
@@ -35,10 +36,9 @@ from ecc_deploy.payload import TensorSpec
 from ecc_deploy.payload.choice import LOSSLESS_IMAGE, choose, through
 from ecc_deploy.preprocess import laid_out
 from ecc_deploy.progress import Progress, silent
+from ecc_deploy.quantization.boundary import values_of
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw, load_calibration
 from ecc_deploy.quantization.excluded import excluded
-from ecc_deploy.quantization.guard import judge
-from ecc_deploy.quantization.layers import values_of
 from ecc_deploy.training.run import Run, load_data, load_run
 
 STEPS = 8  # five halves, then codecs and thresholds, guard, golden samples
@@ -154,7 +154,7 @@ class _Exporter:
         self.dataset: Dataset = load_data(run.recipe)
         self.learned_gate = "gate" in run.parts
         self.halves: Halves = halves_of(run.system, len(self.dataset.classes), learned_gate=self.learned_gate)
-        self.excluded = excluded(calibration, self.halves.sources)
+        self.excluded = excluded(calibration, self.halves.modules)
         self.compiled: dict[str, Half] = {}
         self.calibration_samples = draw(calibration, self.dataset)
         self.calibration_images = self.dataset.normalisation(self.calibration_samples.images)

@@ -11,8 +11,11 @@ import numpy as np
 class _Text(str, Enum):
     """A word that is its own text, as the standard library's ``StrEnum`` from Python 3.11 on."""
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.value, format_spec)
 
 
 class Route(_Text):

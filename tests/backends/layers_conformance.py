@@ -16,8 +16,8 @@ from ecc_deploy.backends.registry import load_compiler, load_layers, open_runner
 from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.partition.halves import EXIT, EXIT_AND_ENCODE, Halves, halves_of
 from ecc_deploy.preprocess import laid_out
-from ecc_deploy.quantization.layers import anatomy, compare, watching
 from ecc_deploy.training.run import load_run
+from ecc_deploy.workbench.layers import anatomy, compare, watching
 from ecc_deploy.zoo.backbone import evaluating
 from ecc_deploy.zoo.resnet import conv_bn
 from tests.backends.compiler_conformance import snr_db

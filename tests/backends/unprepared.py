@@ -25,6 +25,7 @@ from ecc_deploy.preprocess import laid_out
 
 SIZE, CLASSES, CALIBRATED, COMPARED = 64, 10, 32, 16
 BACKENDS = ("onnxruntime", "openvino", "tflite", "tensorrt")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 
 class Logits(nn.Module):
@@ -114,13 +115,19 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "SiLU, upsample, concat": SiluUpsampleConcat,
     "ResNet": hugging_face("ResNet", embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic"),
     "MobileNetV2": hugging_face("MobileNetV2", depth_multiplier=0.35, image_size=SIZE),
-    "EfficientNet": hugging_face("EfficientNet", width_coefficient=0.25, depth_coefficient=0.25, image_size=SIZE, hidden_dim=320),
+    "EfficientNet": hugging_face(
+        "EfficientNet", width_coefficient=0.25, depth_coefficient=0.25, image_size=SIZE, hidden_dim=320
+    ),
     "ConvNeXt": hugging_face("ConvNext", hidden_sizes=[16, 32], depths=[1, 1], num_stages=2, image_size=SIZE),
     "MobileViT": hugging_face(
-        "MobileViT", hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 16, 24, 32, 64], image_size=SIZE, num_attention_heads=2
+        "MobileViT",
+        hidden_sizes=[16, 24, 32],
+        neck_hidden_sizes=[8, 8, 16, 16, 24, 32, 64],
+        image_size=SIZE,
+        num_attention_heads=2,
     ),
     "ViT": hugging_face("ViT", image_size=SIZE, patch_size=16, **SMALL),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -176,16 +183,16 @@ def _settle(module: nn.Module, images: torch.Tensor) -> None:
 
 
 def main() -> None:
-    print(f"{'':<26}" + "".join(f"{f'{backend} {precision}':>18}" for backend in BACKENDS for precision in ("fp32", "int8")))
+    ways = [(backend, precision) for backend in BACKENDS for precision in PRECISIONS]
+    print(f"{'':<26}" + "".join(f"{' '.join(way):>18}" for way in ways))
     for name in MODELS:
         cells, notes = [], []
-        for backend in BACKENDS:
-            for precision in ("fp32", "int8"):
-                with tempfile.TemporaryDirectory() as folder:
-                    outcome = attempt(name, backend, precision, Path(folder))
-                cells.append("refused" if outcome.snr_db is None else f"{outcome.snr_db:.0f} dB")
-                if outcome.refused:
-                    notes.append(f"  {backend} {precision}: {outcome.refused} -> {outcome.hint}")
+        for backend, precision in ways:
+            with tempfile.TemporaryDirectory() as folder:
+                outcome = attempt(name, backend, precision, Path(folder))
+            cells.append("refused" if outcome.snr_db is None else f"{outcome.snr_db:.0f} dB")
+            if outcome.refused:
+                notes.append(f"  {backend} {precision}: {outcome.refused} -> {outcome.hint}")
         print(f"{name:<26}" + "".join(f"{cell:>18}" for cell in cells), *notes, sep="\n", flush=True)
 
 

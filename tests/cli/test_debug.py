@@ -9,10 +9,10 @@ import pytest
 import ecc_deploy
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.quantization.calibration import CalibrationRecipe, load_calibration
-from ecc_deploy.quantization.layers import Layer
-from ecc_deploy.quantization.noise import Noise
-from ecc_deploy.quantization.proposal import HalfProposal, Proposal, Step
-from ecc_deploy.quantization.workbench import DebugResult, HalfNoise, Output
+from ecc_deploy.workbench.debug import DebugResult, HalfNoise, Output
+from ecc_deploy.workbench.layers import Layer
+from ecc_deploy.workbench.noise import Noise
+from ecc_deploy.workbench.proposal import HalfProposal, Proposal, Step
 from tests.cli.conftest import Cli
 
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
-from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.errors import RecipeError
 from ecc_deploy.partition.halves import halves_of
 from ecc_deploy.quantization.calibration import CalibrationRecipe, load_calibration
@@ -11,41 +11,41 @@ from ecc_deploy.training.run import load_run
 
 
 @pytest.fixture
-def sources(gated_run: Path) -> dict[str, HalfSource]:
-    return halves_of(load_run(gated_run).system, 10, learned_gate=True).sources
+def halves(gated_run: Path) -> dict[str, nn.Module]:
+    return halves_of(load_run(gated_run).system, 10, learned_gate=True).modules
 
 
 def recipe(**exclude: tuple[str, ...]) -> CalibrationRecipe:
     return CalibrationRecipe(name="mine", exclude={key.replace("_", "-"): paths for key, paths in exclude.items()})
 
 
-def test_nothing_is_excluded_by_default(sources: dict[str, HalfSource]) -> None:
-    assert excluded(recipe(), sources) == dict.fromkeys(sources, ())
+def test_nothing_is_excluded_by_default(halves: dict[str, nn.Module]) -> None:
+    assert excluded(recipe(), halves) == dict.fromkeys(halves, ())
 
 
-def test_each_half_has_its_own_and_what_is_for_all(sources: dict[str, HalfSource]) -> None:
+def test_each_half_has_its_own_and_what_is_for_all(halves: dict[str, nn.Module]) -> None:
     given = {"*": ("stages.stem", "encoder"), "exit": ("stages.stage1.0", "stages.stem")}
-    found = excluded(CalibrationRecipe(name="mine", exclude=given), sources)
+    found = excluded(CalibrationRecipe(name="mine", exclude=given), halves)
     assert found == {
         "exit": ("stages.stem", "stages.stage1.0"), "encode": ("stages.stem", "encoder"),
         "exit-and-encode": ("stages.stem", "encoder"), "full": ("stages.stem",), "tail": (),
     }  # fmt: skip
 
 
-def test_an_unknown_half(sources: dict[str, HalfSource]) -> None:
+def test_an_unknown_half(halves: dict[str, nn.Module]) -> None:
     with pytest.raises(RecipeError, match="'mine' excludes modules of the half 'edge', which is not there") as caught:
-        excluded(recipe(edge=("stages.stem",)), sources)
+        excluded(recipe(edge=("stages.stem",)), halves)
     assert "exit-and-encode" in caught.value.hint
 
 
-def test_an_unknown_module(sources: dict[str, HalfSource]) -> None:
+def test_an_unknown_module(halves: dict[str, nn.Module]) -> None:
     with pytest.raises(RecipeError, match=r"'stages.stem9', which the half exit does not have") as caught:
-        excluded(recipe(exit=("stages.stem9",)), sources)
+        excluded(recipe(exit=("stages.stem9",)), halves)
     assert "stages.stem" in caught.value.hint
     with pytest.raises(RecipeError, match=r"'encoder', which the half exit does not have"):
-        excluded(recipe(exit=("encoder",)), sources)
+        excluded(recipe(exit=("encoder",)), halves)
     with pytest.raises(RecipeError, match=r"'nobody', which no half has"):
-        excluded(CalibrationRecipe(name="mine", exclude={"*": ("nobody",)}), sources)
+        excluded(CalibrationRecipe(name="mine", exclude={"*": ("nobody",)}), halves)
 
 
 def test_in_a_file(tmp_path: Path) -> None:

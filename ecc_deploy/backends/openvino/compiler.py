@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -174,7 +174,7 @@ def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) ->
     return chosen, best.name
 
 
-def _answers(model: ov.Model, batches: list[Arrays]) -> dict[str, np.ndarray]:
+def _answers(model: ov.Model, batches: Sequence[Arrays]) -> dict[str, np.ndarray]:
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     rows = [compiled(batch) for batch in batches]
     names = [next(iter(port.names)) for port in compiled.outputs]

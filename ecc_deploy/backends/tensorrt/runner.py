@@ -49,7 +49,7 @@ class Runner(interface.Runner):
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
             raise DeviceError(f"{api.title} cannot load the engine of {path.name}", engines.HINT + " --rebuild")
-        self._context = self._engine.create_execution_context()
+        self._context: Any = self._engine.create_execution_context()
         self._lock = threading.Lock()
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         shapes = {name: tuple(self._engine.get_tensor_shape(name)) for name in names}
@@ -88,5 +88,5 @@ class Runner(interface.Runner):
             self._cuda.free(tensor.address)
         if tensors:
             self._cuda.end_stream(self._stream)
-        self._context: Any = None
+        self._context = None
         self._engine = None

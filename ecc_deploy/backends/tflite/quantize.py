@@ -33,7 +33,8 @@ def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
         # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
         found[graph.ends[boundary.tensor.name]["name"]] = (0.0, 255 * boundary.scale)
     statistics = {
-        name: {"min": np.float32([[low]]), "max": np.float32([[high]])} for name, (low, high) in found.items()
+        name: {"min": np.full((1, 1), low, np.float32), "max": np.full((1, 1), high, np.float32)}
+        for name, (low, high) in found.items()
     }
     chosen: Any = recipe.static_wi8_ai8()
     worker = quantizer.Quantizer(bytearray(content), chosen)

@@ -21,7 +21,7 @@ from ecc_deploy.errors import BundleError
 if find_spec("ai_edge_litert"):
     from ai_edge_litert.interpreter import Interpreter
 else:
-    from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found,no-redef]
+    from tflite_runtime.interpreter import Interpreter
 
 Convert = Callable[[np.ndarray], np.ndarray]
 
@@ -42,7 +42,11 @@ class Runner(interface.Runner):
         for kind, found, listed in (("input", inputs, half.inputs), ("output", outputs, half.outputs)):
             _check(path, kind, found, listed)
         self._inputs = [(t.name, inputs[t.name]["index"], to_file(inputs[t.name], t)) for t in half.inputs]
-        top = int(half.compiled.get("top_code", 255))
+        top = half.compiled.get("top_code", 255)
+        if not isinstance(top, int):
+            raise BundleError(
+                f"the manifest gives {top!r} as the highest code of {path.name}", "Export the bundle again."
+            )
         self._outputs = [(t.name, outputs[t.name]["index"], from_file(outputs[t.name], t, top)) for t in half.outputs]
         self._lock = threading.Lock()
 

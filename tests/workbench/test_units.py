@@ -7,8 +7,8 @@ from torch import nn
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.bundle import TensorInfo
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL, halves_of
-from ecc_deploy.quantization.units import LARGEST, units
 from ecc_deploy.training.run import load_run
+from ecc_deploy.workbench.units import LARGEST, units
 
 
 @pytest.mark.parametrize("key", [EXIT, ENCODE, EXIT_AND_ENCODE, FULL, TAIL])

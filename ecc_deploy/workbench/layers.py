@@ -14,8 +14,8 @@ from torch import nn
 
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.backends.layers import Shown
-from ecc_deploy.bundle import Boundary
-from ecc_deploy.quantization.noise import Noise
+from ecc_deploy.quantization.boundary import sent, values_of
+from ecc_deploy.workbench.noise import Noise
 from ecc_deploy.zoo.backbone import evaluating
 
 OnOutput = Callable[[str, torch.Tensor], torch.Tensor | None]
@@ -162,18 +162,3 @@ def beside(source: HalfSource, facts: Anatomy, batch: np.ndarray, shown: Shown) 
 def _plain(shape: Iterable[int]) -> list[int]:
     """Without dimensions of one, which some toolchains leave out."""
     return [size for size in shape if size != 1]
-
-
-def sent(values: np.ndarray, boundary: Boundary) -> np.ndarray:
-    """A float boundary as it arrives: rounded to its codes, times the step. Itself where the boundary is float."""
-    if boundary.scale is None:
-        return values
-    codes = np.rint(values / np.float32(boundary.scale)).clip(0, 2**boundary.bits - 1)
-    return values_of(codes, boundary)
-
-
-def values_of(codes: np.ndarray, boundary: Boundary) -> np.ndarray:
-    """What the codes of a boundary stand for, in float32; a float boundary is that itself."""
-    if boundary.scale is None:
-        return codes
-    return (codes.astype(np.float32) - np.float32(boundary.zero_point or 0)) * np.float32(boundary.scale)

@@ -15,13 +15,13 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import BundleError, RecipeError, TargetError, UsageError
 from ecc_deploy.export.exporter import export
 from ecc_deploy.partition.halves import EXIT_AND_ENCODE, FULL
-from ecc_deploy.quantization import exclusion
 from ecc_deploy.quantization.calibration import load_calibration
-from ecc_deploy.quantization.exclusion import climb, fitting, pays_off, propose_exclusions
-from ecc_deploy.quantization.noise import Noise
-from ecc_deploy.quantization.proposal import HalfProposal, Proposal, Step
-from ecc_deploy.quantization.units import LARGEST
-from ecc_deploy.quantization.workbench import Output, debug_bundle
+from ecc_deploy.workbench import exclusion
+from ecc_deploy.workbench.debug import Output, debug_bundle
+from ecc_deploy.workbench.exclusion import climb, fitting, pays_off, propose_exclusions
+from ecc_deploy.workbench.noise import Noise
+from ecc_deploy.workbench.proposal import HalfProposal, Proposal, Step
+from ecc_deploy.workbench.units import LARGEST
 
 NEVER = 1000.0
 """Decibels that no half reaches."""

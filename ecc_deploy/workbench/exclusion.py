@@ -20,11 +20,11 @@ from ecc_deploy.evaluation.offline import BATCH, chunks
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw
 from ecc_deploy.quantization.excluded import excluded
-from ecc_deploy.quantization.layers import anatomy, beside, watching
-from ecc_deploy.quantization.noise import Noise
-from ecc_deploy.quantization.proposal import HalfProposal, Proposal, Step
-from ecc_deploy.quantization.units import LARGEST, units
-from ecc_deploy.quantization.workbench import CHUNK, PART, SAMPLES, Workbench, int8_halves
+from ecc_deploy.workbench.debug import CHUNK, PART, SAMPLES, Workbench, int8_halves
+from ecc_deploy.workbench.layers import anatomy, beside, watching
+from ecc_deploy.workbench.noise import Noise
+from ecc_deploy.workbench.proposal import HalfProposal, Proposal, Step
+from ecc_deploy.workbench.units import LARGEST, units
 from ecc_deploy.zoo.backbone import evaluating
 
 WANTED_SNR_DB = 30.0
@@ -56,13 +56,13 @@ def propose_exclusions(
 ) -> Proposal:
     """Propose which modules of the int8 halves of ``bundle`` to keep float.
 
-    Each unit of a half (see :func:`~ecc_deploy.quantization.units.units`) is ranked by what its noise alone does to the
+    Each unit of a half (see :func:`~ecc_deploy.workbench.units.units`) is ranked by what its noise alone does to the
     outputs that do not have ``wanted_snr_db``, on ``samples`` of the val part. The half is compiled anew with 1, 2, 4,
     ... of the worst units excluded, up to half of its MACs, and measured on 256 other samples. It ends where all
     outputs have what is wanted, or two steps beyond one that pays, with a decibel for each tenth of the MACs.
 
     ``target``, ``cloud_target``: where they are not the shipped ones that the bundle names. The rest is as for
-    :func:`~ecc_deploy.quantization.workbench.debug_bundle`, and so is what it raises, with :class:`TargetError`,
+    :func:`~ecc_deploy.workbench.debug.debug_bundle`, and so is what it raises, with :class:`TargetError`,
     :class:`CompileError` and :class:`DataError` for a bundle that cannot be compiled again as it was.
     """
     keys = int8_halves(bundle, halves)
@@ -98,7 +98,7 @@ class _Search:
                 f"{bench.bundle.path} was calibrated by a recipe that this ecc-deploy does not know: {error}",
                 "Export it again.",
             ) from error
-        self.excluded = excluded(self.recipe, bench.halves.sources)
+        self.excluded = excluded(self.recipe, bench.halves.modules)
         self.ranking, self.measuring = bench.images(0, samples), bench.images(samples, HELD_OUT)
         self.calibration = bench.dataset.normalisation(draw(self.recipe, bench.dataset).images)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecc_deploy.quantization.calibration import CalibrationRecipe
-from ecc_deploy.quantization.units import LARGEST
-from ecc_deploy.quantization.workbench import Output
+from ecc_deploy.workbench.debug import Output
+from ecc_deploy.workbench.units import LARGEST
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from ecc_deploy.quantization.noise import Noise
+from ecc_deploy.workbench.noise import Noise
 
 
 def test_the_ratio_is_that_of_energies() -> None:

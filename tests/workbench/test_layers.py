@@ -10,8 +10,8 @@ from torch import nn
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.backends.layers import Shown
 from ecc_deploy.bundle import Boundary, TensorInfo
-from ecc_deploy.quantization.layers import anatomy, compare, sent, values_of, watching
-from ecc_deploy.quantization.noise import Noise
+from ecc_deploy.workbench.layers import anatomy, compare, watching
+from ecc_deploy.workbench.noise import Noise
 
 IMAGE = TensorInfo(name="image", dtype="float32", shape=(1, 8, 8), layout="NCHW")
 LOGITS = TensorInfo(name="logits", dtype="float32", shape=(4,), layout="NC")
@@ -152,12 +152,3 @@ def test_the_module_is_left_as_it_was(case: Case) -> None:
     assert not any(part._forward_hooks for part in case.source.module.modules())
     for name, value in case.source.module.state_dict().items():
         assert torch.equal(value, before[name])
-
-
-def test_a_boundary_is_compared_as_it_arrives() -> None:
-    values = np.array([[-1.0, 0.1, 0.13, 1.0, 99.0]], np.float32)
-    np.testing.assert_array_equal(sent(values, BOUNDARY), [[0, 0, 0.25, 1, 3.75]])
-    np.testing.assert_array_equal(values_of(np.array([0, 3], np.uint8), BOUNDARY), np.float32([0, 0.75]))
-    plain = Boundary(tensor=CODES.model_copy(update={"dtype": "float32"}), bits=32)
-    assert sent(values, plain) is values
-    assert values_of(values, plain) is values

@@ -21,9 +21,10 @@ from ecc_deploy.evaluation.offline import chunks, run_all
 from ecc_deploy.partition.halves import ENCODE, Halves, halves_of
 from ecc_deploy.preprocess import laid_out
 from ecc_deploy.progress import Progress, silent
-from ecc_deploy.quantization.layers import Layer, compare, sent, values_of
-from ecc_deploy.quantization.noise import Noise
+from ecc_deploy.quantization.boundary import sent, values_of
 from ecc_deploy.training.run import Run, load_data, load_run
+from ecc_deploy.workbench.layers import Layer, compare
+from ecc_deploy.workbench.noise import Noise
 from ecc_deploy.zoo.backbone import evaluating
 
 PART = "val"

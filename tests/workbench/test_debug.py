@@ -13,8 +13,8 @@ from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import RunError, UsageError
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
-from ecc_deploy.quantization.workbench import DebugResult, debug_bundle
 from ecc_deploy.training.run import load_run
+from ecc_deploy.workbench.debug import DebugResult, debug_bundle
 
 
 @pytest.fixture(scope="module")
