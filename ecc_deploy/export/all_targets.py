@@ -31,7 +31,7 @@ from ecc_deploy.export.identity import code_identity, data_identity, machine, pl
 from ecc_deploy.export.index import Index
 from ecc_deploy.export.shared import Shared
 from ecc_deploy.progress import Progress, silent
-from ecc_deploy.quantization.calibration import load_calibration
+from ecc_deploy.quantization.calibration import draw, load_calibration
 from ecc_deploy.training.run import load_data, load_run
 
 Status = Literal["exported", "kept", "no toolchain", "needs the device", "no such precision", "failed"]
@@ -151,7 +151,7 @@ def export_all(
         "name": loaded.recipe.name,
         "system": system_identity(loaded),
         "data": [loaded.recipe.data.name, data_identity(load_data(loaded.recipe))],
-        "calibration": plain(recipe),
+        "calibration": [plain(recipe), plain(draw(recipe, load_data(loaded.recipe)))],
         "choices": asdict(choices),
         "threads": threads,
         "machine": machine(),

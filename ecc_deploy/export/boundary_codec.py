@@ -22,16 +22,15 @@ def choose_codec(
 ) -> Codec:
     """The codec ``wanted``, or for ``auto`` the one that sends the fewest bytes; fitted, where it has a table.
 
-    ``encode``: the compiled half whose boundary is sent. The samples are drawn as ``calibration`` draws.
+    ``encode``: the compiled half whose boundary is sent. The samples are drawn as ``calibration`` draws, of the data's
+    train part even where ranges were found on images of the user's own: of those there are too few.
     Raises :class:`PayloadError` for a codec that does not suit.
     """
     count = min(max(SAMPLES, calibration.samples), len(dataset.part(calibration.part)))
-    samples = draw(calibration.model_copy(update={"samples": count}), dataset)
-    codes = run_all(
-        encode, "image", samples.images, lambda images: laid_out(encode.half, dataset.normalisation(images))
-    )["boundary"]
+    images = draw(calibration.model_copy(update={"samples": count, "source": None}), dataset)
+    answers = run_all(encode, "image", images, lambda batch: laid_out(encode.half, dataset.normalisation(batch)))
     tensor = TensorSpec(boundary.tensor.dtype, boundary.tensor.shape)
-    return choose(wanted, boundary_candidates(boundary.bits, with_table=True), tensor, codes)
+    return choose(wanted, boundary_candidates(boundary.bits, with_table=True), tensor, answers["boundary"])
 
 
 def with_table(boundary: Boundary, codec: Codec, folder: Path, name: str) -> Boundary:

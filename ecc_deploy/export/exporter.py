@@ -156,8 +156,8 @@ class _Exporter:
         self.halves: Halves = halves_of(run.system, len(self.dataset.classes), learned_gate=self.learned_gate)
         self.excluded = excluded(calibration, self.halves.modules)
         self.compiled: dict[str, Half] = {}
-        self.calibration_samples = draw(calibration, self.dataset)
-        self.calibration_images = self.dataset.normalisation(self.calibration_samples.images)
+        self.calibration_pixels = draw(calibration, self.dataset)
+        self.calibration_images = self.dataset.normalisation(self.calibration_pixels)
         self.toolchain: dict[str, str] = {"ecc-deploy": version("ecc-deploy"), "python": platform.python_version()}
 
     def step(self, note: str) -> None:
@@ -212,7 +212,7 @@ class _Exporter:
         boundary_codec = choose_codec(choices.codec, self.halves.boundary, runners[ENCODE], self.calibration, dataset)
         boundary = with_table(self.halves.boundary, boundary_codec, folder, f"codec/{split}.table")
         pixels = TensorSpec("uint8", dataset.image_shape)
-        input_codec = choose(choices.image_codec, LOSSLESS_IMAGE, pixels, self.calibration_samples.images)
+        input_codec = choose(choices.image_codec, LOSSLESS_IMAGE, pixels, self.calibration_pixels)
         val = dataset.part("val")
         images = dataset.normalisation(val.images)
         delivered = images if input_codec.is_lossless else dataset.normalisation(through(input_codec, val.images))

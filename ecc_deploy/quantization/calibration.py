@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecc_deploy import resources
-from ecc_deploy.data import Dataset, Samples
+from ecc_deploy.data import Dataset
+from ecc_deploy.data.loose_images import draw_images
 from ecc_deploy.errors import DataError, RecipeError
 from ecc_deploy.quantization.degenerate import check_samples
 from ecc_deploy.quantization.ranges import Method, RangeMethod
@@ -29,7 +30,9 @@ class CalibrationRecipe(BaseModel):
     """The share in percent that the method ``percentile`` keeps."""
     samples: Annotated[int, Field(gt=0, le=100_000)] = 256
     part: Literal["train"] = "train"
-    """Never val or test: those judge the result."""
+    """Of the data. Never val or test: those judge the result."""
+    source: Path | None = None
+    """Folder of image files of the user's own to draw from, instead of the data's part; they need no labels."""
     seed: int = 0
     exclude: dict[str, tuple[str, ...]] = {}
     """What stays float in int8: paths of modules, by the key of the half, or for ``*`` in every half that has them."""
@@ -60,15 +63,20 @@ def load_calibration(name: str | Path) -> CalibrationRecipe:
         raise RecipeError(f"{path} is not a calibration recipe: {where}: {first['msg']}") from error
 
 
-def draw(recipe: CalibrationRecipe, dataset: Dataset) -> Samples:
-    """The recipe's samples: a seeded draw without repetition. Raises :class:`DataError` for degenerate ones."""
-    part = dataset.part(recipe.part)
-    if len(part) < recipe.samples:
-        raise DataError(
-            f"the calibration recipe {recipe.name!r} wants {recipe.samples} samples; "
-            f"the {recipe.part} part of {dataset.name} has {len(part)}"
-        )
-    chosen = np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]
-    samples = Samples(part.images[chosen], part.labels[chosen])
-    check_samples(samples.images, dataset.image_shape, dataset.name)
-    return samples
+def draw(recipe: CalibrationRecipe, dataset: Dataset) -> np.ndarray:
+    """The recipe's images, for a system that was trained on ``dataset``: a seeded draw without repetition.
+
+    uint8 ``[N, H, W, C]``. Raises :class:`DataError`, also for degenerate ones.
+    """
+    if recipe.source is not None:
+        images, name = draw_images(recipe.source, recipe.samples, recipe.seed, dataset.image_shape), str(recipe.source)
+    else:
+        part, name = dataset.part(recipe.part), dataset.name
+        if len(part) < recipe.samples:
+            raise DataError(
+                f"the calibration recipe {recipe.name!r} wants {recipe.samples} samples; "
+                f"the {recipe.part} part of {name} has {len(part)}"
+            )
+        images = part.images[np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]]
+    check_samples(images, dataset.image_shape, name)
+    return images

@@ -100,7 +100,7 @@ class _Search:
             ) from error
         self.excluded = excluded(self.recipe, bench.halves.modules)
         self.ranking, self.measuring = bench.images(0, samples), bench.images(samples, HELD_OUT)
-        self.calibration = bench.dataset.normalisation(draw(self.recipe, bench.dataset).images)
+        self.calibration = bench.dataset.normalisation(draw(self.recipe, bench.dataset))
 
     def half(self, key: str) -> HalfProposal:
         """Try one half."""
