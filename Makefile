@@ -45,6 +45,7 @@ test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compar
 
 lint: $(DEVELOPED) ## Check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/*.Dockerfile; else echo "Dockerfiles are not checked: hadolint is for x86-64 Linux"; fi
 
 types: $(DEVELOPED) ## Check the types
 	@$(BIN)/mypy
@@ -56,7 +57,7 @@ wheel-check: wheel ## Install the wheel, base dependencies only, into an empty e
 	@$(BIN)/python .ci/wheel_check.py dist/*.whl
 
 clean: ## Remove .venv and everything that was built
-	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .arm dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is Python 3.11 or newer and can make a virtual environment.

@@ -23,8 +23,8 @@ RUN python3 -m venv /opt/ecc \
     && pip install --no-cache-dir /tmp/wheels/*.whl 'onnxruntime-gpu>=1.20' 'tensorrt-cu12>=10.3,<11' \
     && rm -r /tmp/wheels
 
-RUN useradd --create-home ecc && install --directory --owner ecc /cache
-USER ecc
+RUN useradd --uid 10001 --create-home ecc && install --directory --owner ecc /cache
+USER 10001
 ENV XDG_CACHE_HOME=/cache
 EXPOSE 8001
 ENTRYPOINT ["ecc-deploy"]

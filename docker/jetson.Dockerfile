@@ -21,8 +21,8 @@ COPY dist/*.whl /tmp/wheels/
 # hadolint ignore=DL3013
 RUN python3 -m pip install --no-cache-dir /tmp/wheels/*.whl && rm -r /tmp/wheels
 
-RUN useradd --create-home ecc && install --directory --owner ecc /cache
-USER ecc
+RUN useradd --uid 10001 --create-home ecc && install --directory --owner ecc /cache
+USER 10001
 # Engines are built once and kept: mount a volume here.
 ENV XDG_CACHE_HOME=/cache
 ENTRYPOINT ["ecc-deploy"]
