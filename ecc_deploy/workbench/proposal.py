@@ -114,4 +114,4 @@ class Proposal:
         notes = [f"# {half.key}: {half.verdict}" for half in self.halves]
         measured = f"measured on {self.measuring_samples} samples of {self.data}"
         head = f"# Proposed by `ecc-deploy debug --exclude auto`, {measured}."
-        return "\n".join([head, *notes, tomli_w.dumps(self.recipe.model_dump(mode="json"))]).encode()
+        return "\n".join([head, *notes, tomli_w.dumps(self.recipe.model_dump(mode="json", exclude_none=True))]).encode()

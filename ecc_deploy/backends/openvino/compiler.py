@@ -23,6 +23,7 @@ from nncf.quantization.range_estimator import (
     StatisticsType,
 )
 from openvino import opset13 as ops
+from openvino._offline_transformations import apply_moc_transformations
 from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure, OpValidationFailure
 
 from ecc_deploy.backends.interface import HalfSource, Job
@@ -114,17 +115,20 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
 
 
 def _convert(graph: onnx.ModelProto, title: str) -> ov.Model:
+    """What ``openvino.convert_model`` does, without the process that it starts to report its use over the network."""
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "half.onnx"
         onnx.save(graph, path)
         try:
             with quiet():
-                return ov.convert_model(path)
+                model = ov.Core().read_model(path)
+                apply_moc_transformations(model, cf=False, smart_reshape=True)
         except FRONTEND_FAILURES as error:
             raise CompileError(
                 f"OpenVINO does not take these of {title}:\n{_failed(graph, str(error))}",
                 "Write these modules with other operators, or compile this half for another target.",
             ) from error
+    return model
 
 
 def _failed(graph: onnx.ModelProto, said: str) -> str:

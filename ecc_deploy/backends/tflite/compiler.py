@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ai_edge_litert.interpreter import Interpreter
 
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.backends.tflite.coverage import coverage
+from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.quantize import quantize
 from ecc_deploy.bundle.manifest import Half, Quantization, TensorInfo
 from ecc_deploy.errors import CompileError, UsageError
@@ -65,7 +65,7 @@ def _image(tensor: TensorInfo, content: bytes) -> TensorInfo:
     """The image as the file takes it: NHWC, in int8 as the codes of its quantization."""
     channels, height, width = tensor.shape
     facts: dict[str, object] = {"shape": (height, width, channels), "layout": "NHWC"}
-    details = Interpreter(model_content=content).get_input_details()[0]
+    details = open_interpreter(content).get_input_details()[0]
     if np.dtype(details["dtype"]) == np.int8:
         scale, zero_point = details["quantization"]
         facts |= {"dtype": "int8", "quantization": Quantization(scale=float(scale), zero_point=int(zero_point))}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from ai_edge_litert.interpreter import Interpreter
+from ecc_deploy.backends.tflite.interpreter import open_interpreter
 
 Facts = dict[str, str | int | float | bool | tuple[str, ...]]
 
@@ -18,8 +17,7 @@ def coverage(content: bytes) -> Facts:
       handed over, so that one piece is best;
     * ``not_delegated``: the operators that it leaves, as ``NAME xCOUNT``.
     """
-    interpreter: Any = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = open_interpreter(content)
     nodes = interpreter._get_ops_details()  # the only way to the graph; the public API shows tensors alone
     pieces = [node for node in nodes if node["op_name"] == "DELEGATE"]
     plain = [node for node in nodes if node["op_name"] != "DELEGATE"]

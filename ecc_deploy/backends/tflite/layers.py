@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.backends.layers import Arrays, Shown, in_batches
 from ecc_deploy.backends.scopes import module_outputs
+from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.layout import channels_last, without_transposes
 from ecc_deploy.backends.tflite.runner import as_they_are, from_file, to_file
 from ecc_deploy.backends.tflite.scopes import operators_of, scopes_of
@@ -33,14 +31,7 @@ class _File:
     """A file opened so that every tensor in it can be looked at; no more than numbers and functions is kept of it."""
 
     def __init__(self, path: Path, half: Half, source: HalfSource) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that keeping all tensors takes memory is what it is for
-            interpreter: Any = Interpreter(
-                model_content=path.read_bytes(),
-                experimental_preserve_all_tensors=True,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            )
-        interpreter.allocate_tensors()
+        interpreter = open_interpreter(path.read_bytes(), shows_all=True)
         self._interpreter = interpreter
         details = interpreter.get_tensor_details()
         names = {int(tensor["index"]): str(tensor["name"]) for tensor in details}

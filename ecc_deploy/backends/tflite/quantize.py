@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import quantizer, recipe
 
 from ecc_deploy.backends.interface import Calibration, HalfSource, Job
+from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.backends.scopes import inside
+from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.scopes import operators_of, scopes_of
 from ecc_deploy.bundle.manifest import CONFIDENCE
 from ecc_deploy.errors import UsageError
@@ -44,7 +44,8 @@ def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
         # Codes are sent, whatever is computed in float before them.
         end = _exactly(graph.exits[boundary.tensor.name]["name"])
         worker.add_static_config(end, "OUTPUT", activation_num_bits=8, weight_num_bits=8)
-    result = worker.quantize(statistics, enable_progress_report=False)
+    with quiet():
+        result = worker.quantize(statistics, enable_progress_report=False)
     assert result.quantized_model is not None
     return bytes(result.quantized_model)
 
@@ -61,15 +62,7 @@ class _Graph:
     """A float file opened so that every tensor in it can be looked at."""
 
     def __init__(self, content: bytes, threads: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that keeping all tensors takes memory is what it is for
-            self._interpreter: Any = Interpreter(
-                model_content=content,
-                num_threads=threads,
-                experimental_preserve_all_tensors=True,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            )
-        self._interpreter.allocate_tensors()
+        self._interpreter = open_interpreter(content, threads, shows_all=True)
         signature = self._interpreter.get_signature_runner()
         entries, self.exits = signature.get_input_details(), signature.get_output_details()
         self.ends = {**entries, **self.exits}

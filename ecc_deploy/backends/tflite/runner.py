@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ecc_deploy.backends import interface
+from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.bundle.manifest import Half, TensorInfo
 from ecc_deploy.errors import BundleError
-
-if find_spec("ai_edge_litert"):
-    from ai_edge_litert.interpreter import Interpreter
-else:
-    from tflite_runtime.interpreter import Interpreter
 
 Convert = Callable[[np.ndarray], np.ndarray]
 
@@ -32,8 +27,7 @@ class Runner(interface.Runner):
     def __init__(self, path: Path, half: Half, threads: int) -> None:
         try:
             content = path.read_bytes()
-            self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter = open_interpreter(content, threads)
             signature = self._interpreter.get_signature_runner()
         except (OSError, ValueError, RuntimeError) as error:
             raise BundleError(f"LiteRT cannot load {path}: {error}") from error
