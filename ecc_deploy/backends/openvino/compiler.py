@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +10,6 @@ from typing import Any
 
 import nncf
 import numpy as np
-import onnx
 import openvino as ov
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 from nncf.quantization.range_estimator import (
@@ -22,21 +19,18 @@ from nncf.quantization.range_estimator import (
     StatisticsCollectorParameters,
     StatisticsType,
 )
-from openvino import opset13 as ops
-from openvino._offline_transformations import apply_moc_transformations
-from openvino.frontend import GeneralFailure, NotImplementedFailure, OpConversionFailure, OpValidationFailure
 
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, float_name, module_of, nodes_of, only_for, to_onnx
+from ecc_deploy.backends.onnx_graph import float_name, nodes_of, only_for, to_onnx
+from ecc_deploy.backends.openvino.graph import made_of, number_anew, read_graph, with_codes
 from ecc_deploy.backends.openvino.options import Options
 from ecc_deploy.backends.quiet import quiet
-from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Boundary, Half
+from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Half
 from ecc_deploy.errors import CompileError, UsageError
 from ecc_deploy.quantization.ranges import RangeMethod
 
 HELD_OUT = 4
 """Every so-many-th calibration batch chooses the configuration and takes no part in the ranges."""
-FRONTEND_FAILURES = (RuntimeError, GeneralFailure, OpConversionFailure, OpValidationFailure, NotImplementedFailure)
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 Arrays = Mapping[str, np.ndarray]
@@ -79,25 +73,26 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     options = job.options if isinstance(job.options, Options) else Options()
     graph = to_onnx(source)
     try:
-        model = _convert(graph, f"the {source.side} half {source.key!r}")
+        model = read_graph(graph, f"the {source.side} half {source.key!r}")
         model.reshape({float_name(source, t.name): [-1, *t.shape] for t in source.inputs})
         facts: dict[str, Any] = {
             "device": options.device,
             "inference_precision": HINTS.get(job.precision, options.inference_precision),
         }
         if job.precision == "int8":
-            kept = _made_of(model, graph, {*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)})
+            kept = made_of(model, graph, {*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)})
             with quiet():
                 model, facts["quantization"] = _quantize(model, source, job, kept)
         if options.static_shapes:  # last, because calibration runs whole batches
             model.reshape({float_name(source, t.name): [1, *t.shape] for t in source.inputs})
         if source.boundary is not None and source.boundary.scale is not None:
-            model = _with_codes(model, source.side, source.boundary)
+            model = with_codes(model, source.side, source.boundary)
     except RuntimeError as error:
         raise CompileError(
             f"OpenVINO cannot take the {source.side} half {source.key!r}: {error}",
             "The message names the operator; `--precision fp32` says whether quantization is what fails.",
         ) from error
+    number_anew(model)
     file = f"{source.side}/{source.key}.xml"
     (folder / source.side).mkdir(parents=True, exist_ok=True)
     ov.save_model(model, folder / file, compress_to_fp16=False)
@@ -112,45 +107,6 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         macs=source.macs,
         compiled=facts,
     )
-
-
-def _convert(graph: onnx.ModelProto, title: str) -> ov.Model:
-    """What ``openvino.convert_model`` does, without the process that it starts to report its use over the network."""
-    with tempfile.TemporaryDirectory() as work:
-        path = Path(work) / "half.onnx"
-        onnx.save(graph, path)
-        try:
-            with quiet():
-                model = ov.Core().read_model(path)
-                apply_moc_transformations(model, cf=False, smart_reshape=True)
-        except FRONTEND_FAILURES as error:
-            raise CompileError(
-                f"OpenVINO does not take these of {title}:\n{_failed(graph, str(error))}",
-                "Write these modules with other operators, or compile this half for another target.",
-            ) from error
-    return model
-
-
-def _failed(graph: onnx.ModelProto, said: str) -> str:
-    """What its reader refused, with the modules that hold such operators: it names kinds of operators only."""
-    found = re.findall(r"^-- (\w+)-\d+ with a message:\n(.*?)(?=\n-- |\n\nSummary|\Z)", said, re.DOTALL | re.MULTILINE)
-    lines = []
-    for kind, message in found:
-        owners = sorted({module_of(node) or "the half itself" for node in graph.graph.node if node.op_type == kind})
-        reason = [line for line in message.splitlines() if line.strip()][-1:]
-        lines.append(f"  {kind}, of {', '.join(owners)}: {' '.join(reason)}")
-    return "\n".join(lines) or said
-
-
-def _made_of(model: ov.Model, graph: onnx.ModelProto, nodes: set[str]) -> list[str]:
-    """Names of the operations that OpenVINO's reader made of ``nodes`` of ``graph``.
-
-    It makes several of one: a convolution with bias ``x`` becomes ``x/WithoutBiases`` and an addition ``x``. What gives
-    an output of the graph has the output's name.
-    """
-    names = {name for node in graph.graph.node if node.name in nodes for name in (node.name, *node.output)}
-    found = [op.get_friendly_name() for op in model.get_ordered_ops()]
-    return [name for name in found if any(name == own or name.startswith(own + "/") for own in names)]
 
 
 def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) -> tuple[ov.Model, str]:
@@ -216,28 +172,3 @@ def _estimator(ranges: RangeMethod) -> RangeEstimatorParameters:
             raise UsageError(
                 f"NNCF finds ranges by minmax, percentile and mse, not by {ranges.method}", "Use another calibration."
             )
-
-
-def _with_codes(model: ov.Model, side: str, boundary: Boundary) -> ov.Model:
-    """The same model with the boundary as its codes."""
-    name = boundary.tensor.name
-    scale = ops.constant(np.float32(boundary.scale), name="boundary_scale")
-    if side == "cloud":
-        old = next(p for p in model.get_parameters() if name + FLOAT_SUFFIX in p.output(0).names)
-        entry = ops.parameter(old.get_partial_shape(), np.uint8, name=name)
-        entry.output(0).set_names({name})
-        value = ops.multiply(ops.convert(entry, np.float32, name="boundary_value"), scale, name="boundary_scaled")
-        old.output(0).replace(value.output(0))
-        parameters = [entry if p is old else p for p in model.get_parameters()]
-        return ov.Model(model.get_results(), parameters, model.get_friendly_name())
-    results = []
-    for result in model.get_results():
-        value = result.input_value(0)
-        if name + FLOAT_SUFFIX in value.names:
-            ratio = ops.divide(value, scale, name="boundary_ratio")
-            rounded = ops.round(ratio, "half_to_even", name="boundary_rounded")
-            codes = ops.clamp(rounded, 0.0, float(2**boundary.bits - 1), name="boundary_clipped")
-            result = ops.result(ops.convert(codes, np.uint8, name="boundary_codes"), name=name + "/sink")
-            result.output(0).set_names({name})
-        results.append(result)
-    return ov.Model(results, model.get_parameters(), model.get_friendly_name())
