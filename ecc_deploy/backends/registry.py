@@ -41,6 +41,8 @@ class Backend:
     """Where the runtime comes from, if not from ``run_extra`` alone."""
     compiles_on_device: bool = False
     """Whether what it makes for an accelerator can only be made where that is."""
+    is_finished_on_device: bool = False
+    """Whether each device makes its own of what is compiled elsewhere: ``on_device.py`` of the package, ``finish``."""
     stands_in_with: tuple[str, ...] = ()
     """Modules that ``stand_in.py`` of the package imports, whose ``Runner`` answers as the file says where the runtime
     is not: for accuracy, never for times. Empty: there is none."""
@@ -97,6 +99,7 @@ BACKENDS: dict[str, Backend] = {
         compile_extra="train,onnxruntime",
         precisions=("fp32", "fp16", "int8"),
         has_options=True,
+        is_finished_on_device=True,
         stands_in_with=("onnxruntime",),
         shows_layers_with=("onnxruntime", "onnx", "torch"),
     ),

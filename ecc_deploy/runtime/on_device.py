@@ -1,17 +1,16 @@
-"""The last step of compiling where it belongs to the device: engines of TensorRT."""
+"""The last step of compiling where it belongs to the device, as with engines of TensorRT."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ecc_deploy.backends.registry import get
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import Progress, silent
-
-FINISHED_ON_DEVICE = ("tensorrt",)
-"""Backends whose halves are built where they run."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def compile_bundle(
     wanted = {
         key: half
         for key, half in bundle.manifest.halves.items()
-        if half.backend in FINISHED_ON_DEVICE and half.side in sides
+        if get(half.backend).is_finished_on_device and half.side in sides
     }
     if not wanted:
         targets = ", ".join(sorted(set(bundle.manifest.targets.values())))
@@ -57,27 +56,16 @@ def compile_bundle(
             f"nothing in {bundle.path} is compiled on the device: its targets are {targets}",
             "Its halves run as they are: ecc-deploy run, serve, bench.",
         )
-    from ecc_deploy.backends.tensorrt.api import device_api
-    from ecc_deploy.backends.tensorrt.build import Settings
-    from ecc_deploy.backends.tensorrt.cuda import Cuda
-    from ecc_deploy.backends.tensorrt.on_device import compile_engine
-
-    tensorrt, device = device_api().title, Cuda().device
     found = []
     for number, (key, half) in enumerate(wanted.items()):
         progress("Compile", number, len(wanted), key)
-        settings = Settings(
-            precision=half.precision,
-            dla=bool(half.compiled.get("dla")) if dla is None else dla,
+        made = importlib.import_module(f"{get(half.backend).package}.on_device").finish(
+            bundle.file(half.file),
+            half,
             workspace_mb=workspace_mb,
             builder_mb=builder_mb,
             optimization_level=optimization_level,
-        )
-        made = compile_engine(
-            bundle.file(half.file),
-            settings,
-            device=device,
-            tensorrt=tensorrt,
+            dla=dla,
             rebuild=rebuild,
             ignore_memory=ignore_memory,
         )

@@ -29,9 +29,9 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostCuda:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fake, host = api.api_of(tensorrt("10.3.0")), HostCuda()
     monkeypatch.setattr(registry, "missing", lambda modules: [])
-    for module in (api, runner):
+    for module in (api, runner, on_device):
         monkeypatch.setattr(module, "device_api", lambda: fake)
-    for place in (cuda, runner):
+    for place in (cuda, runner, on_device):
         monkeypatch.setattr(place, "Cuda", lambda: host)
 
     def run(command: list[str], **_: object) -> object:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ecc_deploy.backends.tensorrt import engines
-from ecc_deploy.backends.tensorrt.api import Api
+from ecc_deploy.backends.tensorrt.api import Api, device_api
 from ecc_deploy.backends.tensorrt.build import MIB, Settings, build
+from ecc_deploy.backends.tensorrt.cuda import Cuda
+from ecc_deploy.bundle.manifest import Half
 from ecc_deploy.errors import CompileError, DeviceError
 
 NEEDED_MB, NEEDED_PER_BYTE = 512, 8
@@ -31,6 +33,39 @@ class Compiled:
     path: Path
     was_there: bool
     facts: dict[str, Any]
+
+
+def finish(
+    model: Path,
+    half: Half,
+    *,
+    workspace_mb: int | None,
+    builder_mb: int | None,
+    optimization_level: int | None,
+    dla: bool | None,
+    rebuild: bool,
+    ignore_memory: bool,
+) -> Compiled:
+    """The engine of ``half``, whose ONNX file is ``model``, for GPU and TensorRT at hand; see :class:`Settings`.
+
+    ``dla``: instead of what the half was compiled for. Raises as :func:`compile_engine`, and
+    :class:`BackendMissingError`.
+    """
+    settings = Settings(
+        precision=half.precision,
+        dla=bool(half.compiled.get("dla")) if dla is None else dla,
+        workspace_mb=workspace_mb,
+        builder_mb=builder_mb,
+        optimization_level=optimization_level,
+    )
+    return compile_engine(
+        model,
+        settings,
+        device=Cuda().device,
+        tensorrt=device_api().title,
+        rebuild=rebuild,
+        ignore_memory=ignore_memory,
+    )
 
 
 def compile_engine(
@@ -118,6 +153,4 @@ def work_on(folder: Path, api: Api) -> int:
 
 
 if __name__ == "__main__":
-    from ecc_deploy.backends.tensorrt.api import device_api
-
     sys.exit(work_on(Path(sys.argv[1]), device_api()))
