@@ -176,11 +176,6 @@ def only_for(model: onnx.ModelProto, output: str) -> list[str]:
     return sorted(own - needed([name for name in names if name != output]))
 
 
-def has_layer_norms(model: onnx.ModelProto) -> bool:
-    """Whether it is of the kind of transformers, whose layers are normalized sample by sample."""
-    return any(node.op_type == "LayerNormalization" for node in model.graph.node)
-
-
 def send_codes(model: onnx.ModelProto, boundary: Boundary) -> None:
     """Make an edge half give codes: quantize its float boundary once, clipped to the boundary's bits, in place.
 

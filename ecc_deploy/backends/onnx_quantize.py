@@ -14,10 +14,11 @@ from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, has_layer_norms, nodes_of, only_for
+from ecc_deploy.backends.onnx_graph import FLOAT_SUFFIX, nodes_of, only_for
 from ecc_deploy.backends.onnx_ranges import tensor_ranges
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import CONFIDENCE
+from ecc_deploy.quantization.products import has_outliers
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ CPU = Style(QuantType.QUInt8, None, {"ActivationSymmetric": False, "OpTypesToExc
 """Unsigned asymmetric activations, signed weights per channel: what the integer kernels of x86 and Arm take."""
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""All that is quantized where there is layer normalization: the sums that run from block to block there have outliers
-that eight bits for a whole tensor do not hold. A small ViT had 6 dB of signal to noise with its sums in int8, 40
-without."""
+"""All that is quantized in some networks: see :func:`~ecc_deploy.quantization.products.has_outliers`."""
 
 
 def quantize(model: onnx.ModelProto, source: HalfSource, job: Job, style: Style) -> onnx.ModelProto:
@@ -55,7 +54,7 @@ def quantize(model: onnx.ModelProto, source: HalfSource, job: Job, style: Style)
         limits = {name: tuple(np.float32(end) for end in ends) for name, ends in found.items()}
         # Handed over as a finished calibration, under the one name for "these very limits".
         save_tensors_data(TensorsData(CalibrationMethod.MinMax, limits), ranges)
-        operators = PRODUCTS if has_layer_norms(prepared) else style.operators
+        operators = PRODUCTS if has_outliers(source.module) else style.operators
         with quiet():  # it says of every weight without channels that it has none
             quantize_static(
                 str(ready),

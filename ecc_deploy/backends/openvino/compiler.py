@@ -21,12 +21,13 @@ from nncf.quantization.range_estimator import (
 )
 
 from ecc_deploy.backends.interface import HalfSource, Job
-from ecc_deploy.backends.onnx_graph import float_name, has_layer_norms, nodes_of, only_for, to_onnx
+from ecc_deploy.backends.onnx_graph import float_name, nodes_of, only_for, to_onnx
 from ecc_deploy.backends.openvino.graph import made_of, number_anew, read_graph, with_codes
 from ecc_deploy.backends.openvino.options import Options
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Half
 from ecc_deploy.errors import CompileError, UsageError
+from ecc_deploy.quantization.products import has_outliers
 from ecc_deploy.quantization.ranges import RangeMethod
 
 HELD_OUT = 4
@@ -82,8 +83,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
         if job.precision == "int8":
             kept = made_of(model, graph, {*only_for(graph, CONFIDENCE), *nodes_of(graph, job.exclude)})
             with quiet():
-                kind = nncf.ModelType.TRANSFORMER if has_layer_norms(graph) else None
-                model, facts["quantization"] = _quantize(model, source, job, kept, kind)
+                model, facts["quantization"] = _quantize(model, source, job, kept)
         if options.static_shapes:  # last, because calibration runs whole batches
             model.reshape({float_name(source, t.name): [1, *t.shape] for t in source.inputs})
         if source.boundary is not None and source.boundary.scale is not None:
@@ -110,9 +110,7 @@ def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     )
 
 
-def _quantize(
-    model: ov.Model, source: HalfSource, job: Job, kept: list[str], kind: nncf.ModelType | None
-) -> tuple[ov.Model, str]:
+def _quantize(model: ov.Model, source: HalfSource, job: Job, kept: list[str]) -> tuple[ov.Model, str]:
     """The best of :data:`WAYS` on what is held out, and its name. ``kept``: operations that stay float."""
     batches = [{float_name(source, name): values for name, values in batch.items()} for batch in job.calibration]
     held_out = batches[:: min(HELD_OUT, len(batches))]
@@ -130,7 +128,7 @@ def _quantize(
             preset=way.preset,
             subset_size=len(samples),
             ignored_scope=scope,
-            model_type=kind,
+            model_type=nncf.ModelType.TRANSFORMER if has_outliers(source.module) else None,
             advanced_parameters=way.advanced(job.ranges),
         )
         found.append((_likeness(wanted, _answers(quantized, held_out)), way, quantized))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_quantizer import quantizer, recipe
+from ai_edge_quantizer import qtyping, quantizer, recipe
 
 from ecc_deploy.backends.interface import Calibration, HalfSource, Job
 from ecc_deploy.backends.quiet import quiet
@@ -16,9 +16,17 @@ from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.scopes import operators_of, scopes_of
 from ecc_deploy.bundle.manifest import CONFIDENCE
 from ecc_deploy.errors import UsageError
+from ecc_deploy.quantization.products import has_outliers
 from ecc_deploy.quantization.ranges import Range, RangeMethod, find_ranges
 
 Node = dict[str, Any]
+_Operation = qtyping.TFLOperationName
+QUANTIZED_ALWAYS = {
+    *(_Operation.ALL_SUPPORTED, _Operation.INPUT, _Operation.OUTPUT),
+    *(_Operation.CONV_2D, _Operation.DEPTHWISE_CONV_2D, _Operation.CONV_2D_TRANSPOSE),
+    *(_Operation.FULLY_CONNECTED, _Operation.BATCH_MATMUL),
+}
+"""Products, and the ends of the file; see :func:`~ecc_deploy.quantization.products.has_outliers`."""
 
 
 def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
@@ -32,12 +40,15 @@ def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
     if boundary is not None and boundary.scale is not None:
         # 256 codes of the learned step from zero on: the file's own quantization is the boundary's.
         found[graph.ends[boundary.tensor.name]["name"]] = (0.0, 255 * boundary.scale)
-    statistics = {
-        name: {"min": np.full((1, 1), low, np.float32), "max": np.full((1, 1), high, np.float32)}
-        for name, (low, high) in found.items()
-    }
+    statistics = {}
+    for name, (low, high) in found.items():
+        shape = (1,) * graph.ranks[name]
+        statistics[name] = {"min": np.full(shape, low, np.float32), "max": np.full(shape, high, np.float32)}
     chosen: Any = recipe.static_wi8_ai8()
     worker = quantizer.Quantizer(bytearray(content), chosen)
+    if has_outliers(source.module):
+        for operation in [one for one in _Operation if one not in QUANTIZED_ALWAYS]:
+            worker.update_quantization_recipe(".*", operation, algorithm_key="no_quantize")
     for name in [*graph.only_for(CONFIDENCE), *graph.made_by(job.exclude, source)]:
         worker.update_quantization_recipe(_exactly(name), "*", algorithm_key="no_quantize")
     if boundary is not None and boundary.scale is not None and boundary.tensor.name in graph.exits:
@@ -69,7 +80,10 @@ class _Graph:
         """Inputs and outputs by the names of the signature."""
         (self._entry,) = entries.values()
         self._nodes: list[Node] = self._interpreter._get_ops_details()  # no public call shows the graph
-        self._names = {int(tensor["index"]): tensor["name"] for tensor in self._interpreter.get_tensor_details()}
+        tensors = self._interpreter.get_tensor_details()
+        self._names = {int(tensor["index"]): tensor["name"] for tensor in tensors}
+        self.ranks = {tensor["name"]: len(tensor["shape"]) for tensor in tensors}
+        """Dimensions of every tensor, by its name."""
 
     def ranges(self, calibration: Calibration, how: RangeMethod) -> dict[str, Range]:
         """The range of every tensor that is computed, by its name."""
