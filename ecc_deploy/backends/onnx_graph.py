@@ -13,6 +13,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from ecc_deploy.backends.interface import HalfSource
+from ecc_deploy.backends.rewrites import SaferOperators
 from ecc_deploy.backends.scopes import Operator, inside, module_outputs
 from ecc_deploy.bundle.manifest import Boundary
 from ecc_deploy.errors import CompileError, UsageError
@@ -36,7 +37,7 @@ def to_onnx(source: HalfSource, opset: int = OPSET) -> onnx.ModelProto:
     examples = tuple(torch.zeros(2, *info.shape) for info in source.inputs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of every library that is not installed
     try:
-        with warnings.catch_warnings(), evaluating(source.module):
+        with warnings.catch_warnings(), evaluating(source.module), SaferOperators():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 source.module,

@@ -26,7 +26,8 @@ def tensor_ranges(
     entries = [value.name for value in model.graph.input]
     known = (*model.graph.value_info, *model.graph.output)
     floats = [v.name for v in known if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT]
-    inside = sorted({name for name in floats if name not in constants and name not in entries})
+    made = {name for node in model.graph.node for name in node.output}  # of what was fused away, types are still there
+    inside = sorted({name for name in floats if name in made and name not in constants and name not in entries})
     open_model = onnx.ModelProto()
     open_model.CopyFrom(model)
     del open_model.graph.output[:]

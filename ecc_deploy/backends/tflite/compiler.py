@@ -12,6 +12,7 @@ import torch
 from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.named import NamedHalf
 from ecc_deploy.backends.quiet import quiet
+from ecc_deploy.backends.rewrites import SaferOperators
 from ecc_deploy.backends.tflite.coverage import coverage
 from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.quantize import quantize
@@ -85,7 +86,7 @@ def _convert(source: HalfSource, codes: str) -> bytes:
     module = NamedHalf(source, nhwc=True, codes=codes).eval()
     example = {entry.name: torch.zeros(1, *shape)}
     try:
-        with quiet(), evaluating(module):
+        with quiet(), evaluating(module), SaferOperators():
             check_operators(module, example, f"the {source.side} half {source.key!r}")
             converted = litert_torch.convert(module, sample_kwargs=example)
             with tempfile.TemporaryDirectory() as work:

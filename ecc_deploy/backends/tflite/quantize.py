@@ -12,6 +12,7 @@ from ai_edge_quantizer import qtyping, quantizer, recipe
 from ecc_deploy.backends.interface import Calibration, HalfSource, Job
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.backends.scopes import inside
+from ecc_deploy.backends.tflite.biases import flat_biases
 from ecc_deploy.backends.tflite.interpreter import open_interpreter
 from ecc_deploy.backends.tflite.scopes import operators_of, scopes_of
 from ecc_deploy.bundle.manifest import CONFIDENCE
@@ -34,6 +35,7 @@ def quantize(content: bytes, source: HalfSource, job: Job) -> bytes:
 
     A learned gate stays float: it costs next to nothing, and its answer is compared with a threshold.
     """
+    content = flat_biases(content)
     graph = _Graph(content, job.threads)
     found = graph.ranges(job.calibration, job.ranges)
     boundary = source.boundary
