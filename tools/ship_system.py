@@ -24,18 +24,21 @@ from safetensors.torch import load_file, save_file
 from ecc_deploy import data
 from ecc_deploy.evaluation.criteria import accuracy
 from ecc_deploy.partition.cost import macs
+from ecc_deploy.training.losses import fused_log_probabilities
 from ecc_deploy.training.paths import path_logits
 from ecc_deploy.training.run import Run, load_data, load_run
 
-PATHS = ("edge", "cloud", "adapted")
+ANSWERS = ("edge", "cloud", "adapted", "fused")
 
 
 def measure(run: Run, dataset: str, part: str) -> dict[str, float]:
-    """Top-1 accuracy, 0 to 1, of every path of the float system."""
+    """Top-1 accuracy, 0 to 1, of every path of the float system, and of edge and adapted path together."""
     facts = data.load(dataset)
     samples = facts.part(part)
-    logits = path_logits(run.system, torch.from_numpy(facts.normalisation(samples.images)), PATHS)
-    return {path: accuracy(out.numpy(), samples.labels) for path, out in logits.items()}
+    images = torch.from_numpy(facts.normalisation(samples.images))
+    found = path_logits(run.system, images, ("edge", "cloud", "adapted"))
+    found["fused"] = fused_log_probabilities(found["edge"], found["adapted"])
+    return {answer: accuracy(found[answer].numpy(), samples.labels) for answer in ANSWERS}
 
 
 def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int], recipes: list[Path]) -> str:
@@ -51,13 +54,14 @@ def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int],
         f"Adapter from the edge's {recipe.split.edge_after} to the cloud's {recipe.split.cloud_from}: "
         f"{adapter.channels} channels of {adapter.bits} bits, stride {adapter.encoder_stride}.",
         "",
-        "Top-1 accuracy in % of the float system, weights as stored (float16):",
+        "Top-1 accuracy in % of the float system, weights as stored (float16); fused: the mean of the probabilities of "
+        "edge and adapted path.",
         "",
-        "| data | edge | cloud | adapted (ECC-A) |",
-        "| --- | --- | --- | --- |",
+        "| data | edge | cloud | adapted (ECC-A) | fused |",
+        "| --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {where} | " + " | ".join(f"{100 * values[path]:.2f}" for path in PATHS) + " |"
+        f"| {where} | " + " | ".join(f"{100 * values[answer]:.2f}" for answer in ANSWERS) + " |"
         for where, values in measured.items()
     ]
     lines += [
@@ -67,7 +71,7 @@ def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int],
         "nothing.",
         "",
         "Recipes, in order: " + ", ".join(f"`recipes/{path.name}`" for path in recipes) + f". Seed {recipe.seed}, "
-        f"{run.metrics['torch_threads']} threads, {run.metrics.get('precision', 'float32')}, torch "
+        f"CPU threads: {run.metrics['torch_threads']}, {run.metrics.get('precision', 'float32')}, torch "
         f"{run.metrics.get('torch', torch.__version__).split('+')[0]}. `metrics.json` holds the epochs of the last "
         "one. Licence: Apache-2.0, as the project.",
         "",
@@ -78,11 +82,18 @@ def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int],
 def headline_table(headline: dict[str, Any], seed: int) -> str:
     """What the compiled halves do, of one seed and over all that were published, in Markdown."""
     seeds = headline["seeds"]
+    spread = (
+        ""
+        if len(seeds) == 1
+        else (
+            f" Seed {seed}, which ships; in brackets mean ± standard deviation of the seeds {', '.join(seeds)}, which "
+            "share the cloud model."
+        )
+    )
     lines = [
         f"## Compiled: int8 halves, {headline['dataset']} {headline['part']}, {headline['samples']:,} images",
         "",
-        f"Gates for a wanted offload rate of {100 * headline['offload_rate']:g} %. Seed {seed}, which ships; in "
-        f"brackets mean ± standard deviation of the seeds {', '.join(seeds)}, which share the cloud model.",
+        f"Gates for a wanted offload rate of {100 * headline['offload_rate']:g} %.{spread}",
         "",
         "| | top-1 % | sent % | payload B | cloud M MACs |",
         "| --- | --- | --- | --- | --- |",
