@@ -76,8 +76,9 @@ def write_bundle(out: Path, fill: Callable[[Path], Manifest]) -> Bundle:
     return Bundle(out, manifest)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle and verify all of it. Raises :class:`BundleError` naming what is wrong."""
+    path = Path(path)
     return Bundle(path, _verify_files(path, _read_manifest(path)))
 
 

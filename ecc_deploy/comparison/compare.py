@@ -37,7 +37,7 @@ def compare_bundles(
     warmup: int = WARMUP,
     seed: int = 0,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Compare ``bundles`` (folders of bundles among them) of one system by size, accuracy and latency.
@@ -98,7 +98,7 @@ def compare_bundles(
     )
 
 
-def _float_system(run: str | Path, weights: str | None, dataset: str | None, data_folder: Path | None) -> Subject:
+def _float_system(run: str | Path, weights: str | None, dataset: str | None, data_folder: str | Path | None) -> Subject:
     subject = open_subject(run, dataset=dataset, data_folder=data_folder)
     if subject.kind != "float":
         raise UsageError(f"{run} is a bundle, and a run is wanted", "Give the run directory that the bundles are of.")

@@ -63,7 +63,12 @@ class CompiledBundle(Subject):
 
     @classmethod
     def open(
-        cls, path: Path, *, dataset: str | None = None, data_folder: Path | None = None, threads: int | None = None
+        cls,
+        path: Path,
+        *,
+        dataset: str | None = None,
+        data_folder: str | Path | None = None,
+        threads: int | None = None,
     ) -> CompiledBundle:
         """Open and verify the bundle at ``path``, with the dataset that it names or with ``dataset``.
 

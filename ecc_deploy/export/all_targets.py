@@ -106,7 +106,7 @@ class _Plan:
 
 def export_all(
     run: str | Path,
-    out: Path,
+    out: str | Path,
     *,
     cloud_target: str = "onnxruntime-cpu",
     precisions: Sequence[str] = (),
@@ -119,7 +119,7 @@ def export_all(
     image_codec: str = AUTO,
     max_drop: float = 1.0,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     threads: int = 1,
     cache: bool = True,
     restart: bool = False,
@@ -137,6 +137,7 @@ def export_all(
     Raises :class:`RunError`, :class:`RecipeError`, :class:`TargetError`, :class:`DataError`, :class:`UsageError` for
     what would be wrong with all of them, and :class:`BackendMissingError` where the cloud's toolchain is missing.
     """
+    out = Path(out)
     choices = Choices(gate, offload_rate, min_accuracy, fusion, codec, image_codec, max_drop)
     recipe, cloud = load_calibration(calibration), load_target(cloud_target)
     check_side(cloud, "cloud")

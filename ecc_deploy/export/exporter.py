@@ -46,7 +46,7 @@ STEPS = 8  # five halves, then codecs and thresholds, guard, golden samples
 
 def export(
     run: str | Path,
-    out: Path,
+    out: str | Path,
     *,
     target: str = "onnxruntime-cpu",
     cloud_target: str = "onnxruntime-cpu",
@@ -61,7 +61,7 @@ def export(
     image_codec: str = "auto",
     max_drop: float = 1.0,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     threads: int = 1,
     cache: bool = True,
     progress: Progress = silent,
@@ -93,7 +93,7 @@ def export(
     recipe = load_calibration(calibration)
     kept = HalfCache() if cache else None
     return export_loaded(
-        loaded, out, targets, precisions, recipe, choices, threads=threads, cache=kept, progress=progress
+        loaded, Path(out), targets, precisions, recipe, choices, threads=threads, cache=kept, progress=progress
     )
 
 

@@ -98,7 +98,7 @@ def debug_bundle(
     halves: Sequence[str] = (),
     samples: int = SAMPLES,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     threads: int = 1,
     progress: Progress = silent,
 ) -> DebugResult:
@@ -151,7 +151,7 @@ class Workbench:
         run: str | Path,
         *,
         dataset: str | None = None,
-        data_folder: Path | None = None,
+        data_folder: str | Path | None = None,
         threads: int = 1,
     ) -> None:
         """Raises :class:`RunError` where ``bundle`` was not exported from ``run``, :class:`DataError`."""

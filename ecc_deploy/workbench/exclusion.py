@@ -48,7 +48,7 @@ def propose_exclusions(
     samples: int = SAMPLES,
     wanted_snr_db: float = WANTED_SNR_DB,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     target: str | Path | None = None,
     cloud_target: str | Path | None = None,
     threads: int = 1,
