@@ -41,7 +41,7 @@ def measure(run: Run, dataset: str, part: str) -> dict[str, float]:
     return {answer: accuracy(found[answer].numpy(), samples.labels) for answer in ANSWERS}
 
 
-def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int], recipes: list[Path]) -> str:
+def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int], recipes: list[Path], note: str) -> str:
     """The model card, in Markdown."""
     recipe, source = run.recipe, load_data(run.recipe)
     adapter = recipe.adapter
@@ -67,8 +67,8 @@ def card(run: Run, measured: dict[str, dict[str, float]], costs: dict[str, int],
     lines += [
         "",
         f"Trained on the {len(source.part('train')):,} training images of {source.name}. Its "
-        f"{len(source.part('val')):,} val images, which no training has seen, chose what is chosen; test images chose "
-        "nothing.",
+        f"{len(source.part('val')):,} val images, which no training has seen, chose thresholds, gates and fusion."
+        + (f" {note}" if note else ""),
         "",
         "Recipes, in order: " + ", ".join(f"`recipes/{path.name}`" for path in recipes) + f". Seed {recipe.seed}, "
         f"CPU threads: {run.metrics['torch_threads']}, {run.metrics.get('precision', 'float32')}, torch "
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--recipes", type=Path, nargs="+", required=True)
     parser.add_argument("--measure", nargs="+", required=True, metavar="DATASET:PART")
+    parser.add_argument("--note", default="", help="a sentence on how this system was chosen")
     parser.add_argument("--limit", type=int, default=10_000_000, help="bytes that it may take (default 10,000,000)")
     arguments = parser.parse_args()
 
@@ -147,7 +148,7 @@ def main() -> None:
         "edge": macs(run.system.edge, run.system.input_shape),
         "cloud": macs(run.system.cloud, run.system.input_shape),
     }
-    text = card(run, measured, costs, arguments.recipes)
+    text = card(run, measured, costs, arguments.recipes, arguments.note)
     headline = arguments.out / "headline.json"
     if headline.is_file():
         text += "\n" + headline_table(json.loads(headline.read_text()), run.recipe.seed)
