@@ -57,8 +57,9 @@ def scopes_of(source: HalfSource) -> dict[str, Scope]:
 
     class Noting(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            last["/".join(chain)] = len(steps)
-            steps.append(None)
+            if getattr(func, "__name__", "") != "__get__":  # a property, such as a shape, computes nothing
+                last["/".join(chain)] = len(steps)
+                steps.append(None)
             return func(*args, **(kwargs or {}))
 
     steps: list[None] = []
