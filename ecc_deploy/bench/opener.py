@@ -20,7 +20,7 @@ from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.selftest import check_cloud
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 
 class Opener:

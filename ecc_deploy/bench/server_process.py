@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from ecc_deploy.errors import ServerError
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 HOST = "127.0.0.1"
 _LAST_WORDS = 4000

@@ -22,7 +22,7 @@ from ecc_deploy.serving.service import Service
 from ecc_deploy.serving.slots import Slots
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 log = logging.getLogger("ecc_deploy.serving")
 

@@ -38,9 +38,16 @@ class Runner(interface.Runner):
             )
         try:
             model = core.read_model(path, path.with_suffix(".bin"))
+        except RuntimeError as error:
+            raise BundleError(f"OpenVINO cannot read {path}: {error}") from error
+        try:
             self._compiled = core.compile_model(model, device, config)
         except RuntimeError as error:
-            raise BundleError(f"OpenVINO cannot load {path} for {device}: {error}") from error
+            raise DeviceError(
+                f"OpenVINO cannot compile {path.name} for this machine's {device}: {error}",
+                "The file is whole: the device, or its driver, lacks something that the target counts on. "
+                "Export it for a target that fits this machine, or at another precision.",
+            ) from error
         for kind, found, listed in (
             ("input", self._compiled.inputs, half.inputs),
             ("output", self._compiled.outputs, half.outputs),
