@@ -19,7 +19,7 @@ import ecc_deploy
 PACKAGE = Path(ecc_deploy.__file__).parent
 
 # Modules that everybody may use, and that use nobody but the errors.
-COMMON = {"errors", "progress", "atomic", "closing", "resources", "wire", "own_code", "pictures", "toml"}
+COMMON = {"errors", "progress", "atomic", "closing", "resources", "wire", "own_code", "pictures", "toml", "child"}
 
 # Room or module: the rooms that it may import, anywhere in its code. The command line may import all.
 ARROWS: dict[str, set[str]] = {
@@ -69,7 +69,19 @@ DEVICE_ROOMS = {
     "cli",
     "wire",
 }
-BASE = {"numpy", "PIL", "google", "grpc", "pydantic", "rich", "safetensors", "tritonclient", "typer", "zstandard"}
+BASE = {
+    "numpy",
+    "PIL",
+    "google",
+    "grpc",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "tomli",
+    "tritonclient",
+    "typer",
+    "zstandard",
+}
 """What `pip install ecc-deploy` brings, as modules."""
 REPORT = {"jinja2", "plotly"}
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ecc_deploy import child
 from ecc_deploy.backends.tensorrt import engines
 from ecc_deploy.backends.tensorrt.api import Api, device_api
 from ecc_deploy.backends.tensorrt.build import MIB, Settings, build
@@ -87,8 +88,8 @@ def compile_engine(
         work = Path(name)
         job = {"model": str(model), "timing_cache": str(origin.timing_cache), "settings": asdict(settings)}
         (work / "job.json").write_text(json.dumps(job))
-        command = [sys.executable, "-m", "ecc_deploy.backends.tensorrt.on_device", str(work)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = child.command("ecc_deploy.backends.tensorrt.on_device", str(work))
+        done = subprocess.run(command, env=child.environment(), capture_output=True, text=True, check=False)
         _explain(done, work, model.name)
         found = json.loads((work / "built.json").read_text())
         facts = {"settings": asdict(settings), **found, "build_s": round(time.perf_counter() - started, 1)}
