@@ -19,7 +19,19 @@ import ecc_deploy
 PACKAGE = Path(ecc_deploy.__file__).parent
 
 # Modules that everybody may use, and that use nobody but the errors.
-COMMON = {"errors", "progress", "atomic", "closing", "resources", "wire", "own_code", "pictures", "toml", "child"}
+COMMON = {
+    "errors",
+    "progress",
+    "atomic",
+    "closing",
+    "resources",
+    "wire",
+    "own_code",
+    "pictures",
+    "toml",
+    "child",
+    "user_cache",
+}
 
 # Room or module: the rooms that it may import, anywhere in its code. The command line may import all.
 ARROWS: dict[str, set[str]] = {

@@ -27,6 +27,7 @@ from ecc_deploy.bundle.fields import FileName, Sha256
 from ecc_deploy.errors import UsageError
 from ecc_deploy.export.identity import Traced, code_identity, machine, plain, traced
 from ecc_deploy.quantization.calibration import CalibrationRecipe
+from ecc_deploy.user_cache import user_cache
 
 MAX_BYTES = 2 << 30
 """Of the whole folder: what was not used for the longest time goes first."""
@@ -36,7 +37,7 @@ _MAX_FACTS_BYTES = 1 << 20
 
 def cache_folder() -> Path:
     """Where compiled halves are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ecc-deploy" / "halves"
+    return user_cache("halves")
 
 
 def half_key(

@@ -2,8 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
+import pytest
 from openvino import opset13 as ops
 
+from ecc_deploy.backends.registry import open_runner
+from ecc_deploy.errors import BundleError, DeviceError
+from ecc_deploy.user_cache import user_cache
 from tests.backends.runner_conformance import RunnerConformance
 
 
@@ -19,3 +23,36 @@ class TestOpenVinoRunner(RunnerConformance):
         for node, name in ((x, "x"), (y, "y"), (results[0], "total"), (results[1], "codes")):
             node.output(0).set_names({name})
         ov.save_model(ov.Model(results, [x, y], "conformance"), path, compress_to_fp16=False)
+
+    def test_a_device_whose_driver_compiles_for_seconds_keeps_what_it_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No such device is here: what the compilation is asked for."""
+        asked: dict[str, dict[str, object]] = {}
+
+        class Core(ov.Core):
+            available_devices = ("CPU", "GPU.0")
+
+            def compile_model(self, model: ov.Model, device: str, config: dict[str, object]) -> ov.CompiledModel:
+                asked[device] = config
+                return super().compile_model(model, "CPU", {})
+
+        monkeypatch.setattr(ov, "Core", Core)
+        self.write_model(tmp_path / self.file)
+        for device in ("CPU", "GPU"):
+            half = self.half().model_copy(update={"compiled": {"device": device}})
+            open_runner(tmp_path / self.file, half, 1).close()
+        assert "CACHE_DIR" not in asked["CPU"]
+        assert asked["GPU"]["CACHE_DIR"] == str(user_cache("openvino"))
+        assert "INFERENCE_NUM_THREADS" not in asked["GPU"]
+
+    def test_what_the_device_refuses_is_told_from_a_broken_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.write_model(tmp_path / self.file)
+        half = self.half().model_copy(update={"compiled": {"inference_precision": "made-up"}})
+        with pytest.raises(DeviceError, match=r"cannot compile model\.xml for this machine's CPU"):
+            open_runner(tmp_path / self.file, half, 1)
+        (tmp_path / self.file).write_text("<net")
+        with pytest.raises(BundleError, match=r"cannot read .*model\.xml"):
+            open_runner(tmp_path / self.file, half, 1)

@@ -13,6 +13,7 @@ import openvino as ov
 from ecc_deploy.backends import interface
 from ecc_deploy.bundle.manifest import Half, TensorInfo
 from ecc_deploy.errors import BundleError, DeviceError
+from ecc_deploy.user_cache import user_cache
 
 _DTYPES = {"f32": "float32", "u8": "uint8", "i8": "int8"}
 
@@ -29,6 +30,8 @@ class Runner(interface.Runner):
         }
         if device == "CPU":
             config["INFERENCE_NUM_THREADS"] = threads
+        else:  # drivers compile for seconds; for a CPU it would save 0.1 s, and processes that start together race
+            config["CACHE_DIR"] = str(user_cache("openvino"))
         core = ov.Core()
         kinds = {name.partition(".")[0] for name in core.available_devices}
         if device.partition(".")[0] not in kinds:

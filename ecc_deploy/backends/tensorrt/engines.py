@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecc_deploy.atomic import write_file
 from ecc_deploy.errors import DeviceError
+from ecc_deploy.user_cache import user_cache
 
 HINT = "Build it on this device: ecc-deploy compile BUNDLE"
 MAX_SIDECAR_BYTES = 1 << 20
@@ -48,7 +48,7 @@ def origin_of(model: bytes, device: str, tensorrt: str) -> Origin:
 
 def folder() -> Path:
     """Where engines are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ecc-deploy" / "engines"
+    return user_cache("engines")
 
 
 def store(origin: Origin, engine: bytes, facts: dict[str, Any]) -> dict[str, Any]:
