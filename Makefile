@@ -37,8 +37,10 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 			$(BIN)/ecc-deploy train cifar10 --seed $$seed --out runs/cifar10-seed-$$seed || exit $$?; \
 	done
 
+# Processes that share the tests; files are never divided. With one: make test WORKERS=0
+WORKERS ?= 2
 test: $(DEVELOPED) ## Run the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
 	@$(BIN)/python .ci/arm_check.py

@@ -18,15 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIMES = {"onnxruntime"}
 NOT_WANTED = {"torch", "onnx", "onnxscript", "openvino", "ai_edge_litert", "tensorrt", "plotly"}
-PINS = ("-c", str(ROOT / "constraints.txt"))
 OLDEST = "python3.10"
 
 
 def main(wheel: Path) -> None:
     """Exit with an error where the wheel does not do what a device needs of it."""
-    check(wheel, sys.executable, PINS)
+    check(wheel, sys.executable)
     if is_usable(OLDEST):
-        check(wheel, OLDEST, ())  # some pins are of versions that no longer support it
+        check(wheel, OLDEST)
     else:
         print(f"Not checked with {OLDEST}: there is none here that can make environments")
 
@@ -38,7 +37,7 @@ def is_usable(python: str) -> bool:
     return subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0
 
 
-def check(wheel: Path, interpreter: str, pins: tuple[str, ...]) -> None:
+def check(wheel: Path, interpreter: str) -> None:
     """Install and use the wheel in a new environment of that interpreter."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -56,7 +55,7 @@ def check(wheel: Path, interpreter: str, pins: tuple[str, ...]) -> None:
         def install(what: str) -> set[str]:
             """Install, and return the names of all packages that are there now."""
             pip = (python, "-m", "pip", "--disable-pip-version-check")
-            run(*pip, "install", "--quiet", *pins, what)
+            run(*pip, "install", "--quiet", "-c", ROOT / "constraints.txt", what)
             return {p["name"].lower().replace("-", "_") for p in json.loads(run(*pip, "list", "--format", "json"))}
 
         names = install(str(wheel.resolve()))
