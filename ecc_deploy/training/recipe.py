@@ -24,8 +24,8 @@ class DataRecipe(Strict):
 class WeightsRecipe(Strict):
     """A checkpoint to start from: safetensors, or ``.pt`` and ``.th`` without code in them."""
 
-    file: Path
-    """Environment variables in it are expanded."""
+    file: str
+    """A path, in which environment variables are expanded; of a run directory, or ``shipped:NAME``, the weights."""
     prefix: str = ""
     """What is cut from the front of every key, as ``module.``."""
     rename: dict[str, str] = Field(default_factory=dict)

@@ -26,6 +26,8 @@ from ecc_deploy.systems.system import EdgeCloudSystem, Split
 from ecc_deploy.training.recipe import DataRecipe, ModelRecipe, Recipe, load_recipe
 
 PARTS = ("edge", "cloud", "adapter", "tail", "gate")
+_WEIGHTS = "system.safetensors"
+_SHIPPED = "shipped:"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def build_model(model: ModelRecipe, facts: Dataset) -> zoo.Backbone:
 def load_model_weights(module: zoo.Backbone, model: ModelRecipe) -> None:
     """Load the checkpoint that ``model`` names. Raises :class:`RecipeError` for one that does not fit."""
     assert model.weights is not None
-    file = Path(os.path.expandvars(model.weights.file))
-    zoo.load_weights(module, file, prefix=model.weights.prefix, rename=model.weights.rename)
+    file = os.path.expandvars(model.weights.file)
+    path = resolve(file) / _WEIGHTS if file.startswith(_SHIPPED) or Path(file).is_dir() else Path(file)
+    zoo.load_weights(module, path, prefix=model.weights.prefix, rename=model.weights.rename)
 
 
 def build_system(recipe: Recipe) -> EdgeCloudSystem:
@@ -90,8 +93,8 @@ def build_system(recipe: Recipe) -> EdgeCloudSystem:
 def resolve(run: str | Path) -> Path:
     """The folder of a run; ``shipped:NAME`` is one that comes with the package."""
     text = str(run)
-    path = resources.shipped_weights(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
-    if not (path / "system.safetensors").is_file() or not (path / "system.toml").is_file():
+    path = resources.shipped_weights(text.removeprefix(_SHIPPED)) if text.startswith(_SHIPPED) else Path(run)
+    if not (path / _WEIGHTS).is_file() or not (path / "system.toml").is_file():
         raise RunError(
             f"{text} is not a run directory: it has no system.safetensors and system.toml",
             "`ecc-deploy train RECIPE --out RUN` makes one; `shipped:fashion-mnist` comes with ecc-deploy.",
@@ -106,7 +109,7 @@ def load_weights(system: EdgeCloudSystem, path: Path) -> frozenset[str]:
     are a start, but its quantizer finds its step anew in training, and until then the adapter is not a trained part.
     """
     try:
-        state = load_file(path / "system.safetensors")
+        state = load_file(path / _WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path / 'system.safetensors'} cannot be read: {error}") from error
     parts = frozenset(key.split(".", 1)[0] for key in state)
@@ -166,8 +169,8 @@ def save_run(path: Path, recipe: Recipe, system: EdgeCloudSystem, parts: frozens
     state = {k: v.contiguous() for k, v in system.state_dict().items() if k.split(".", 1)[0] in parts}
     with tempfile.TemporaryDirectory(dir=path, prefix=".writing-") as folder:
         work = Path(folder)
-        save_file(state, work / "system.safetensors", metadata={"parts": ",".join(sorted(parts))})
+        save_file(state, work / _WEIGHTS, metadata={"parts": ",".join(sorted(parts))})
         (work / "system.toml").write_text(tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True)))
         (work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-        for name in ("system.safetensors", "system.toml", "metrics.json"):
+        for name in (_WEIGHTS, "system.toml", "metrics.json"):
             (work / name).replace(path / name)

@@ -129,9 +129,10 @@ def test_the_sweep_that_ships_for_the_embedded_sample() -> None:
     assert sweep.name == "fashion-mnist"
 
 
-def test_the_sweep_that_ships_for_cifar10() -> None:
-    """Its recipes are valid; building them needs the checkpoints."""
-    sweep = load_sweep_recipe("cifar10-sweep")
+@pytest.mark.parametrize("name", ["cifar10-sweep", "cifar10-ablation", "cifar10-gates"])
+def test_the_sweeps_that_ship_for_cifar10(name: str) -> None:
+    """Their recipes are valid; building them may need checkpoints, or the data."""
+    sweep = load_sweep_recipe(name)
     assert all(sweep.setting(params).recipe.data.name == "cifar10" for params in sweep.probes())
 
 

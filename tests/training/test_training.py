@@ -72,6 +72,28 @@ def test_init_of_another_shape_is_an_error(tiny_run: Path, tmp_path: Path) -> No
         train(tiny.recipe(init=str(tiny_run), edge=other), tmp_path / "run")
 
 
+def test_a_part_of_another_run_is_a_start(tiny_run: Path, tmp_path: Path) -> None:
+    """Its edge and its cloud, and nothing else: the adapter is new."""
+    parts: dict = {
+        part: {**tiny.FACTS[part], "weights": {"file": str(tiny_run), "prefix": f"{part}."}}
+        for part in ("edge", "cloud")
+    }
+    run = train(tiny.recipe(**parts, phases=tiny.FACTS["phases"][2:]), tmp_path / "run", threads=1)
+    before, after = load_run(tiny_run).system, run.system
+    assert run.parts == {"edge", "cloud", "adapter", "tail"}
+    for part in ("edge", "cloud"):
+        old, new = (getattr(system, part).state_dict() for system in (before, after))
+        assert all(torch.equal(old[name], new[name]) for name in old)
+    assert not torch.equal(before.adapter.encoder[0].weight, after.adapter.encoder[0].weight)
+
+
+@pytest.mark.parametrize("file", ["shipped:no-such", "."])
+def test_weights_of_what_is_no_run(file: str, tmp_path: Path) -> None:
+    edge = {**tiny.FACTS["edge"], "weights": {"file": file, "prefix": "edge."}}
+    with pytest.raises(RunError, match=rf"^{file} is not a run directory"):
+        train(tiny.recipe(edge=edge), tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
