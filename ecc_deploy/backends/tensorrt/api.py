@@ -84,8 +84,8 @@ def device_api() -> Api:
     except (ImportError, OSError) as error:  # OSError: its libraries are not there
         raise BackendMissingError(
             f"TensorRT is not installed here, or does not load: {error}",
-            "On a Jetson it comes with JetPack (`apt install nvidia-jetpack`), for Python 3.10 with JetPack 6, 3.12 with "
-            "JetPack 7 (JetPack 5: `ecc-deploy targets show jetson-xavier-nx`); on a server: pip install tensorrt.",
+            "On a Jetson it comes with JetPack (`apt install nvidia-jetpack`), for Python 3.10 with JetPack 6, 3.12 "
+            "with JetPack 7 (5: `ecc-deploy targets show jetson-xavier-nx`); on servers: pip install tensorrt.",
         ) from error
 
 
