@@ -2,15 +2,25 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 
 from ecc_deploy.backends.registry import open_runner
+from ecc_deploy.backends.targets import Target, list_targets
+from ecc_deploy.backends.tensorrt.api import rtx_api
 from ecc_deploy.bundle.manifest import Half, Precision
-from ecc_deploy.partition.halves import ENCODE, EXIT, TAIL
+from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, TAIL
 from tests.backends.compiler_conformance import CompilerConformance
+
+TARGETS = {
+    tuple(target.options.get(name) for name in ("stand_in", "opset", "batch", "dla")): target
+    for target in list_targets()
+    if target.backend == "tensorrt"
+}
+"""One for each way in which they differ to the compiler."""
 
 
 class TestTensorRTCompiler(CompilerConformance):
-    """Answers of the file by its stand-in, ONNX Runtime; parsed and built by TensorRT-RTX where that is installed."""
+    """Answers of the file by its stand-in, ONNX Runtime."""
 
     backend = "tensorrt"
     precisions: tuple[Precision, ...] = ("fp32", "int8")
@@ -52,3 +62,17 @@ class TestTensorRTCompiler(CompilerConformance):
         biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) > 2]
         assert biases
         assert all(constants[name].dtype == np.float32 for name in biases)  # no Q/DQ between
+
+    @pytest.mark.skipif(rtx_api() is None, reason="TensorRT-RTX is not installed: nothing builds without a GPU")
+    @pytest.mark.parametrize("target", TARGETS.values(), ids=[target.name for target in TARGETS.values()])
+    def test_nvidias_builder_takes_it_for_each_generation(self, target: Target) -> None:
+        """Each of the target's precisions, and each kind of half: only together do they have all operators."""
+        for precision in target.precisions:
+            for key in (EXIT_AND_ENCODE, TAIL):
+                half, _ = self.compile(self.halves.sources[key], precision, options=target.backend_options)
+                assert str(half.compiled["tried_with"]).startswith("TensorRT-RTX")
+                assert (half.compiled["tried_for"], half.compiled["opset"]) == (
+                    target.options["stand_in"],
+                    target.options["opset"],
+                )
+                assert half.compiled["layers"] > 10
