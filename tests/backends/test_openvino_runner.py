@@ -1,12 +1,16 @@
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from ecc_deploy.backends.openvino import native
 from ecc_deploy.backends.registry import open_runner
-from ecc_deploy.errors import BundleError, DeviceError
+from ecc_deploy.errors import BackendMissingError, BundleError, DeviceError
 from ecc_deploy.user_cache import user_cache
 from tests.backends.runner_conformance import RunnerConformance
 
@@ -28,16 +32,18 @@ class TestOpenVinoRunner(RunnerConformance):
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """No such device is here: what the compilation is asked for."""
-        asked: dict[str, dict[str, object]] = {}
+        asked: dict[str, Mapping[str, str]] = {}
 
         class Core(ov.Core):
             available_devices = ("CPU", "GPU.0")
 
-            def compile_model(self, model: ov.Model, device: str, config: dict[str, object]) -> ov.CompiledModel:
+        class CompiledModel(native.CompiledModel):
+            def __init__(self, path: Path, device: str, config: Mapping[str, str], *more: Any) -> None:
                 asked[device] = config
-                return super().compile_model(model, "CPU", {})
+                super().__init__(path, "CPU", {}, *more)
 
         monkeypatch.setattr(ov, "Core", Core)
+        monkeypatch.setattr(native, "CompiledModel", CompiledModel)
         self.write_model(tmp_path / self.file)
         for device in ("CPU", "GPU"):
             half = self.half().model_copy(update={"compiled": {"device": device}})
@@ -56,3 +62,32 @@ class TestOpenVinoRunner(RunnerConformance):
         (tmp_path / self.file).write_text("<net")
         with pytest.raises(BundleError, match=r"cannot read .*model\.xml"):
             open_runner(tmp_path / self.file, half, 1)
+
+    def test_without_the_c_library_it_says_what_to_do(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write_model(tmp_path / self.file)
+        native._library.cache_clear()
+        monkeypatch.setattr(ov, "__file__", str(tmp_path / "openvino" / "__init__.py"))
+        with pytest.raises(BackendMissingError, match="no C library") as missing:
+            open_runner(tmp_path / self.file, self.half(), 1)
+        assert "pip install" in missing.value.hint
+
+    def test_nothing_is_left_of_runners_that_are_gone(self, tmp_path: Path) -> None:
+        """Each holds an arena of its own: thirty would show."""
+        self.write_model(tmp_path / self.file)
+        inputs = {name: np.zeros((1, 2, 3), np.float32) for name in ("x", "y")}
+
+        def grown(times: int) -> int:
+            before = resident()
+            for _ in range(times):
+                with open_runner(tmp_path / self.file, self.half(), 1) as runner:
+                    runner.run(inputs)
+            return resident() - before
+
+        grown(10)
+        assert grown(30) < 8 << 20
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

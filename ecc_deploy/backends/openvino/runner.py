@@ -11,6 +11,7 @@ import numpy as np
 import openvino as ov
 
 from ecc_deploy.backends import interface
+from ecc_deploy.backends.openvino import native
 from ecc_deploy.bundle.manifest import Half, TensorInfo
 from ecc_deploy.errors import BundleError, DeviceError
 from ecc_deploy.user_cache import user_cache
@@ -27,13 +28,13 @@ class Runner(interface.Runner):
 
     def __init__(self, path: Path, half: Half, threads: int) -> None:
         device = self._device(half)
-        config: dict[str, Any] = {
+        config = {
             "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": "1",
             "INFERENCE_PRECISION_HINT": self._precision(half),
         }
         if device == "CPU":
-            config["INFERENCE_NUM_THREADS"] = threads
+            config["INFERENCE_NUM_THREADS"] = str(threads)
         else:  # drivers compile for seconds; for a CPU it would save 0.1 s, and processes that start together race
             config["CACHE_DIR"] = str(user_cache("openvino"))
         core = ov.Core()
@@ -44,37 +45,32 @@ class Runner(interface.Runner):
                 f"It finds: {', '.join(sorted(kinds))}. Run it where the device and its driver are.",
             )
         try:
-            self._model = core.read_model(path, path.with_suffix(".bin"))
+            model = core.read_model(path, path.with_suffix(".bin"))
         except RuntimeError as error:
             raise BundleError(f"OpenVINO cannot read {path}: {error}") from error
-        for kind, found, listed in (
-            ("input", self._model.inputs, half.inputs),
-            ("output", self._model.outputs, half.outputs),
-        ):
-            _check(path, kind, found, listed)
-        self._inputs, self._outputs = half.inputs, [next(iter(port.names)) for port in self._model.outputs]
-        self._core, self._device_name, self._config, self._file = core, device, config, path.name
+        _check(path, "input", model.inputs, half.inputs)
+        _check(path, "output", model.outputs, half.outputs)
+        self._inputs, self._outputs = half.inputs, half.outputs
+        self._path, self._device_name, self._config = path, device, config
         self._any_batch = half.batch == "dynamic"
         self._for_one = self._compile(1 if self._any_batch else None)
-        self._for_more: ov.CompiledModel | None = None
+        self._for_more: native.CompiledModel | None = None
         self._compiling = threading.Lock()
         self._local = threading.local()
 
-    def _compile(self, batch: int | None) -> ov.CompiledModel:
+    def _compile(self, batch: int | None) -> native.CompiledModel:
         """For batches of this size; ``None``: for those that the file takes."""
-        model = self._model.clone()
-        if batch is not None:
-            model.reshape({tensor.name: [batch, *tensor.shape] for tensor in self._inputs})
+        shapes = {tensor.name: tensor.shape for tensor in self._inputs}
         try:
-            return self._core.compile_model(model, self._device_name, self._config)
+            return native.CompiledModel(self._path, self._device_name, self._config, shapes, batch)
         except RuntimeError as error:
             raise DeviceError(
-                f"OpenVINO cannot compile {self._file} for this machine's {self._device_name}: {error}",
+                f"OpenVINO cannot compile {self._path.name} for this machine's {self._device_name}: {error}",
                 "The file is whole: the device, or its driver, lacks something that the target counts on. "
                 "Export it for a target that fits this machine, or at another precision.",
             ) from error
 
-    def _compiled_for(self, batch: int) -> ov.CompiledModel:
+    def _compiled_for(self, batch: int) -> native.CompiledModel:
         if batch == 1 or not self._any_batch:
             return self._for_one
         with self._compiling:
@@ -94,19 +90,18 @@ class Runner(interface.Runner):
         batch = len(inputs[self._inputs[0].name])
         if getattr(self._local, "batch", None) != batch:
             self._prepare(batch)
-        for name, buffer in self._local.buffers.items():
-            np.copyto(buffer, inputs[name])
-        # Copies, as its own buffers are written again by the next call. To ask for them one by one is slower.
-        return dict(zip(self._outputs, self._local.request.infer().values(), strict=True))
+        for name, array in self._local.given:
+            np.copyto(array, inputs[name])
+        self._local.request.infer()
+        return {name: array.copy() for name, array in self._local.found}  # the next call writes them again
 
     def _prepare(self, batch: int) -> None:
-        """A request of this thread with input buffers of its own: giving it arrays anew costs 20 µs a call."""
-        request = self._compiled_for(batch).create_infer_request()
-        tensors = {t.name: ov.Tensor(np.zeros((batch, *t.shape), t.dtype)) for t in self._inputs}
-        for name, tensor in tensors.items():
-            request.set_tensor(name, tensor)
-        self._local.request, self._local.batch = request, batch
-        self._local.buffers = {name: tensor.data for name, tensor in tensors.items()}
+        """A request of this thread, with arrays of its own."""
+        arrays = {t.name: np.zeros((batch, *t.shape), t.dtype) for t in (*self._inputs, *self._outputs)}
+        self._local.request = native.Request(self._compiled_for(batch), arrays)
+        self._local.given = [(t.name, arrays[t.name]) for t in self._inputs]
+        self._local.found = [(t.name, arrays[t.name]) for t in self._outputs]
+        self._local.batch = batch
 
     def close(self) -> None:
         """OpenVINO frees a model with its last reference."""
