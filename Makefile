@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CIFAR10_PUBLISHED := ecc_deploy/zoo/weights/cifar10/headline.json
-EXTRAS := train,onnxruntime,report,dev
+# What the quickstart needs, and what the tests need beside: every toolchain that runs here, about 3 GB.
+EXTRAS := train,onnxruntime,report
+DEVELOPED := $(VENV)/.developed
+DEV_EXTRAS := toolchains,report,dev
 # An interpreter of your choice: make quickstart PYTHON=/usr/bin/python3.12
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test test-arm lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -34,23 +37,29 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 			$(BIN)/ecc-deploy train cifar10 --seed $$seed --out runs/cifar10-seed-$$seed || exit $$?; \
 	done
 
-test: $(INSTALLED) ## Run the tests
-	@$(BIN)/python -m pytest
+# Processes that share the tests; files are never divided. With one: make test WORKERS=0
+WORKERS ?= 2
+test: $(DEVELOPED) ## Run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-lint: $(INSTALLED) ## Check style and formatting
+test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
+	@$(BIN)/python .ci/arm_check.py
+
+lint: $(DEVELOPED) ## Check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docker/*.Dockerfile; else echo "Dockerfiles are not checked: hadolint is for x86-64 Linux"; fi
 
-types: $(INSTALLED) ## Check the types
+types: $(DEVELOPED) ## Check the types
 	@$(BIN)/mypy
 
-wheel: $(INSTALLED) ## Build dist/*.whl
+wheel: $(DEVELOPED) ## Build dist/*.whl
 	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel
 
 wheel-check: wheel ## Install the wheel, base dependencies only, into an empty environment and use it
 	@$(BIN)/python .ci/wheel_check.py dist/*.whl
 
 clean: ## Remove .venv and everything that was built
-	@rm -rf $(VENV) dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .arm dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is Python 3.11 or newer and can make a virtual environment.
@@ -73,11 +82,21 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@echo "Installing the pinned versions into $(VENV). The first time this downloads about 350 MB; where pip finds"
 	@echo "only the CUDA build of torch, about 3 GB (PIP_EXTRA_INDEX_URL can name PyTorch's index of CPU builds)."
-	@if ! PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check \
-			--progress-bar off -e '.[$(EXTRAS)]' >$(VENV)/install.log 2>&1; then \
+	@$(call pip-install,$(EXTRAS))
+	@touch $@
+	@echo "Installed."
+
+$(DEVELOPED): $(INSTALLED)
+	@echo "Adding the toolchains of all targets and the tools for development: about 1.5 GB to download."
+	@$(call pip-install,$(DEV_EXTRAS))
+	@touch $@
+	@echo "Installed."
+
+define pip-install
+PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	-e '.[$(1)]' >$(VENV)/install.log 2>&1 || { \
 		tail -n 20 $(VENV)/install.log >&2; \
 		echo "Error: the installation failed; all of its output is in $(VENV)/install.log" >&2; \
 		exit 2; \
-	fi
-	@touch $@
-	@echo "Installed."
+	}
+endef

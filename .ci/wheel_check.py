@@ -1,30 +1,48 @@
 """Install a wheel into an empty environment, as a device would, and use it from another directory.
 
-First with the base dependencies only; then with ONNX Runtime, to benchmark a bundle that this checkout makes. Run it
-with the Python of the checkout's environment: ``python .ci/wheel_check.py dist/ecc_deploy-*.whl``
+First with the base dependencies only; then with ONNX Runtime, to benchmark a bundle that this checkout makes. With the
+Python of the checkout's environment, and where there is one with Python 3.10, JetPack 6's and the oldest that devices
+may have: ``python .ci/wheel_check.py dist/ecc_deploy-*.whl``
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIMES = {"onnxruntime"}
 NOT_WANTED = {"torch", "onnx", "onnxscript", "openvino", "ai_edge_litert", "tensorrt", "plotly"}
+OLDEST = "python3.10"
 
 
 def main(wheel: Path) -> None:
-    """Raise an error where the wheel does not do what a device needs of it."""
+    """Exit with an error where the wheel does not do what a device needs of it."""
+    check(wheel, sys.executable)
+    if is_usable(OLDEST):
+        check(wheel, OLDEST)
+    else:
+        print(f"Not checked with {OLDEST}: there is none here that can make environments")
+
+
+def is_usable(python: str) -> bool:
+    """Whether there is such an interpreter, with what virtual environments need."""
+    if shutil.which(python) is None:
+        return False
+    return subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0
+
+
+def check(wheel: Path, interpreter: str) -> None:
+    """Install and use the wheel in a new environment of that interpreter."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(f"Checking {wheel.name} in an empty environment")
-        venv.create(folder / "venv", with_pip=True)
+        print(f"Checking {wheel.name} in an empty environment of {Path(interpreter).name}")
+        subprocess.run([interpreter, "-m", "venv", folder / "venv"], check=True)
         python = folder / "venv/bin/python"
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
@@ -51,7 +69,7 @@ def main(wheel: Path) -> None:
         diagnosis = json.loads(run(program, "doctor", "--json"))
         if "onnxruntime-cpu" not in targets or [t["name"] for t in diagnosis["targets"]] != targets:
             sys.exit(f"The targets did not travel in the wheel: {targets}")
-        if any(target["can_run"] or target["can_compile"] for target in diagnosis["targets"]):
+        if any(target[verb]["possible"] for target in diagnosis["targets"] for verb in ("run", "compile")):
             sys.exit("doctor says that something can run or compile where nothing is installed")
         run(program, "doctor")
         print(f"The wheel works: {len(names)} packages, among them no toolchain")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import save_bench as save_bench
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
+    from ecc_deploy.comparison.compare import compare_bundles as compare_bundles
+    from ecc_deploy.comparison.result import Comparison as Comparison
     from ecc_deploy.data.fetch import fetch_dataset as fetch_dataset
     from ecc_deploy.data.interface import Normalisation as Normalisation
     from ecc_deploy.data.interface import Samples as Samples
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from ecc_deploy.evaluation.evaluate import evaluate as evaluate
     from ecc_deploy.evaluation.seeds import Seeds as Seeds
     from ecc_deploy.evaluation.seeds import over_seeds as over_seeds
+    from ecc_deploy.export.all_targets import TargetExport as TargetExport
+    from ecc_deploy.export.all_targets import export_all as export_all
     from ecc_deploy.export.exporter import export as export_bundle
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
+    from ecc_deploy.runtime.on_device import Engine as Engine
+    from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
@@ -63,6 +69,10 @@ if TYPE_CHECKING:
     from ecc_deploy.training.recipe import load_recipe as load_recipe
     from ecc_deploy.training.run import Run as Run
     from ecc_deploy.training.run import load_run as load_run
+    from ecc_deploy.workbench.debug import DebugResult as DebugResult
+    from ecc_deploy.workbench.debug import debug_bundle as debug_bundle
+    from ecc_deploy.workbench.exclusion import propose_exclusions as propose_exclusions
+    from ecc_deploy.workbench.proposal import Proposal as Proposal
 
     __version__: str
 
@@ -73,13 +83,17 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Bench": ("bench.schema", "Bench", ""),
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
+    "Comparison": ("comparison.result", "Comparison", ""),
+    "DebugResult": ("workbench.debug", "DebugResult", _TRAIN),
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
+    "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
+    "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
     "Recipe": ("training.recipe", "Recipe", ""),
     "Run": ("training.run", "Run", _TRAIN),
@@ -89,8 +103,13 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
+    "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
+    "compare_bundles": ("comparison.compare", "compare_bundles", ""),
+    "compile_bundle": ("runtime.on_device", "compile_bundle", ""),
+    "debug_bundle": ("workbench.debug", "debug_bundle", _TRAIN),
     "diagnose": ("doctor", "diagnose", ""),
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
+    "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
@@ -106,6 +125,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
     "pick_point": ("sweep.pick", "pick", ""),
     "predict": ("runtime.predict", "predict", ""),
+    "propose_exclusions": ("workbench.exclusion", "propose_exclusions", _TRAIN),
     "run_bench": ("bench.run", "bench", ""),
     "run_quickstart": ("quickstart", "quickstart", _QUICKSTART),
     "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
@@ -122,13 +142,17 @@ __all__ = [
     "Bench",
     "Bundle",
     "CloudClient",
+    "Comparison",
+    "DebugResult",
     "Diagnosis",
     "EccError",
     "EdgeRuntime",
+    "Engine",
     "Evaluation",
     "Normalisation",
     "Point",
     "Prediction",
+    "Proposal",
     "QuickstartResult",
     "Recipe",
     "Run",
@@ -138,9 +162,14 @@ __all__ = [
     "Sweep",
     "SweepRecipe",
     "Target",
+    "TargetExport",
     "__version__",
+    "compare_bundles",
+    "compile_bundle",
+    "debug_bundle",
     "diagnose",
     "evaluate",
+    "export_all",
     "export_bundle",
     "fetch_dataset",
     "list_datasets",
@@ -156,6 +185,7 @@ __all__ = [
     "over_seeds",
     "pick_point",
     "predict",
+    "propose_exclusions",
     "run_bench",
     "run_quickstart",
     "run_sweep",

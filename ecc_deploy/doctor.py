@@ -5,18 +5,26 @@ Nothing heavy is imported: versions come from the packages' metadata. So "instal
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
+from ecc_deploy.backends.accelerators import Accelerator, is_here
 from ecc_deploy.backends.registry import get, install_command, missing
-from ecc_deploy.backends.targets import list_targets
+from ecc_deploy.backends.targets import Target, list_targets
 from ecc_deploy.bench.environment import fingerprint
 
 DISTRIBUTION = "ecc-deploy"
-SETS = ("onnxruntime", "train", "sweep", "multi-gpu", "report")
-"""The extras that this version uses, in the order in which they are shown."""
+SETS = (
+    *("onnxruntime", "openvino", "tflite"),
+    *("train", "openvino-compile", "tflite-compile", "tensorrt-check"),
+    *("sweep", "multi-gpu", "report"),
+)
+"""The extras that this version uses, in the order in which they are shown: runtimes, what compiles, and the rest.
+TensorRT itself is not among them: it comes with a device, or is of no use."""
 
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)[^;]*(?:;.*\bextra\s*==\s*["']([A-Za-z0-9_-]+)["'])?""")
 
@@ -39,18 +47,27 @@ class Extra:
 
 
 @dataclass(frozen=True)
+class Ability:
+    """Whether something can be done here, and if not, what is missing and how it is had."""
+
+    possible: bool
+    missing: tuple[str, ...] = ()
+    """Python modules, packages, accelerators."""
+    install: str | None = None
+    """The one command that adds what can be installed; ``None`` where nothing can, or nothing is missing."""
+    hint: str | None = None
+    """What no command of ours gives."""
+
+
+@dataclass(frozen=True)
 class TargetState:
-    """What can be done for one target on this machine. An ``install_…`` is ``None`` where nothing is missing."""
+    """What can be done for one target on this machine. ``compile``: make its halves; ``run``: run them, for real."""
 
     name: str
     title: str
     backend: str
-    can_compile: bool
-    missing_to_compile: tuple[str, ...]
-    install_to_compile: str | None
-    can_run: bool
-    missing_to_run: tuple[str, ...]
-    install_to_run: str | None
+    compile: Ability
+    run: Ability
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ class Diagnosis:
     @property
     def is_base_only(self) -> bool:
         """Whether no backend's runtime is here, so that no bundle can be run."""
-        return not any(target.can_run for target in self.targets)
+        return not any(target.run.possible for target in self.targets)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -82,7 +99,7 @@ def diagnose() -> Diagnosis:
         environment=fingerprint(),
         base=_packages(declared.get("", [])),
         extras=tuple(_extra(name, declared.get(name, [])) for name in SETS),
-        targets=tuple(_state(target.name, target.title, target.backend) for target in list_targets()),
+        targets=tuple(_state(target) for target in list_targets()),
     )
 
 
@@ -91,9 +108,18 @@ def _requirements() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in requires(DISTRIBUTION) or []:
         match = _REQUIREMENT.match(line)
-        if match and match[1] != DISTRIBUTION:
+        if match and match[1] != DISTRIBUTION and _applies(line):
             found.setdefault(match[2] or "", []).append(match[1])
     return found
+
+
+def _applies(requirement: str) -> bool:
+    """Whether it is asked for on this Python and this kind of machine."""
+    older = re.search(r"python_version\s*<\s*[\"'](\d+)\.(\d+)", requirement)
+    machine = re.search(r"platform_machine\s*==\s*[\"'](\w+)", requirement)
+    if older and sys.version_info >= (int(older[1]), int(older[2])):
+        return False
+    return machine is None or machine[1] == platform.machine()
 
 
 def _packages(names: list[str]) -> tuple[Package, ...]:
@@ -106,20 +132,32 @@ def _extra(name: str, packages: list[str]) -> Extra:
     return Extra(name, listed, None if is_complete else install_command(name))
 
 
-def _state(name: str, title: str, backend_name: str) -> TargetState:
-    backend = get(backend_name)
-    to_compile, to_run = missing(backend.compiles_with), missing(backend.runs_with)
+def _state(target: Target) -> TargetState:
+    backend, options = get(target.backend), target.backend_options
+    accelerator = options.accelerator if options else None
+    device = (accelerator,) if accelerator and not is_here(accelerator) else ()
+    runtime = [*missing(backend.runs_with)]
+    install = install_command(backend.run_extra)
+    if options and options.distribution and _version(options.distribution) is None:
+        runtime, install = [options.distribution], f"pip install {options.distribution}"
+    to_compile = missing(backend.compiles_with)
     return TargetState(
-        name=name,
-        title=title,
-        backend=backend_name,
-        can_compile=not to_compile,
-        missing_to_compile=tuple(to_compile),
-        install_to_compile=install_command(backend.compile_extra) if to_compile else None,
-        can_run=not to_run,
-        missing_to_run=tuple(to_run),
-        install_to_run=install_command(backend.run_extra) if to_run else None,
+        name=target.name,
+        title=target.title,
+        backend=target.backend,
+        compile=_ability(
+            to_compile, install_command(backend.compile_extra), device if backend.compiles_on_device else ()
+        ),
+        run=_ability(runtime, install, device, backend.runtime_hint),
     )
+
+
+def _ability(packages: list[str], install: str, device: tuple[Accelerator, ...], hint: str | None = None) -> Ability:
+    if not packages and not device:
+        return Ability(possible=True)
+    if device:  # a runtime without its device is of no use: nobody is told to install it
+        return Ability(False, (*packages, *device), hint=f"needs an {device[0]}")
+    return Ability(False, tuple(packages), install, hint)
 
 
 def _version(name: str) -> str | None:

@@ -52,6 +52,10 @@ class BackendMissingError(EccError):
     """A toolchain or runtime that is not installed; the hint is the command that installs it."""
 
 
+class CompileError(EccError):
+    """A toolchain that cannot take a model, or fails at it: the message names the operator and the module."""
+
+
 class ExportRejectedError(EccError):
     """The compiled system lost more accuracy than was allowed."""
 

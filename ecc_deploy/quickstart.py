@@ -33,12 +33,15 @@ class QuickstartResult:
     seconds: float
 
 
-def quickstart(out: Path, *, samples: int = SAMPLES, threads: int = 2, progress: Progress = silent) -> QuickstartResult:
+def quickstart(
+    out: str | Path, *, samples: int = SAMPLES, threads: int = 2, progress: Progress = silent
+) -> QuickstartResult:
     """Run the main job on the embedded Fashion-MNIST sample, all results under ``out``.
 
     ``out/run`` is the trained run directory, ``out/bundle`` the int8 bundle, then ``out/bench.json`` and
     ``out/report.html``. ``samples``: how many of the 1,000 test images the benchmark sends; ``threads``: for training.
     """
+    out = Path(out)
     started = time.perf_counter()
     run = train(load_recipe(resources.folder("recipes") / RECIPE), out / "run", progress=progress, threads=threads)
     evaluation = evaluate(run.path, progress=progress)

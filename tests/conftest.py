@@ -1,5 +1,6 @@
 """What many tests share: the toy bundle, made once, and a server of it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,16 @@ from tests.toy import make_bundle
 
 pytest_plugins = ("tests.tiny", "tests.cifar10")
 pytest.register_assert_rewrite("tests.backends.compiler_conformance", "tests.backends.runner_conformance")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the user's cache folder; tests share one, so that what many of them export is compiled once."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one folder of this run, of all workers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

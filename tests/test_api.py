@@ -29,6 +29,16 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
     assert inspect.getdoc(value)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_may_be_text(name: str) -> None:
+    value = getattr(ecc_deploy, name)
+    if not inspect.isfunction(value):
+        return
+    for parameter in inspect.signature(value).parameters.values():
+        told = str(parameter.annotation)
+        assert "Path" not in told or "str" in told, parameter
+
+
 def test_the_table_the_list_and_the_type_checker_agree() -> None:
     assert sorted(ecc_deploy._NAMES) == NAMES
     assert set(ecc_deploy.__all__) <= set(dir(ecc_deploy))

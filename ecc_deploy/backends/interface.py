@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+from pydantic import BaseModel
 
 from ecc_deploy.bundle.manifest import Boundary, Half, Precision, TensorInfo
 from ecc_deploy.closing import Closing
+from ecc_deploy.quantization.ranges import MINMAX, RangeMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 class Runner(Closing):
     """A loaded half, ready to run: a context manager with one method. Safe to call from several threads."""
+
+    half: Half
+    """What it runs, as the manifest lists it; set by :func:`~ecc_deploy.backends.registry.open_runner`."""
 
     @abstractmethod
     def __init__(self, path: Path, half: Half, threads: int) -> None:
@@ -54,15 +59,28 @@ Calibration = Iterable[Mapping[str, np.ndarray]]
 """Batches of a half's float inputs, by name; may be iterated more than once."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """How a half is to be compiled."""
+
+    precision: Precision
+    calibration: Calibration
+    ranges: RangeMethod = MINMAX
+    """How the ends of int8 ranges are found from ``calibration``."""
+    options: BaseModel | None = None
+    """The backend's own ``Options``, from the target; ``None`` for its defaults."""
+    exclude: tuple[str, ...] = ()
+    """Paths of modules within the half, such as ``stages.stage1.0``: what they compute stays float in int8."""
+    threads: int = 1
+
+
 class Compiler(Protocol):
     """A backend's compiler module."""
 
-    def compile_half(
-        self, source: HalfSource, folder: Path, *, precision: Precision, calibration: Calibration, method: str
-    ) -> Half:
+    def compile_half(self, source: HalfSource, folder: Path, job: Job) -> Half:
         """Compile ``source`` into ``folder/<side>/`` and return what the manifest says of it.
 
-        ``method``: how int8 ranges are found from ``calibration`` (``minmax``, ``percentile`` or ``entropy``).
+        Raises :class:`~ecc_deploy.errors.CompileError` where the toolchain cannot, naming operator and module.
         """
         ...
 

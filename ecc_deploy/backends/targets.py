@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecc_deploy import resources
-from ecc_deploy.backends.registry import BACKENDS
+from ecc_deploy.backends.options import BackendOptions
+from ecc_deploy.backends.registry import BACKENDS, options_of
 from ecc_deploy.bundle.manifest import Name, Precision
 from ecc_deploy.errors import TargetError
+from ecc_deploy.toml import tomllib
 
 Side = Literal["edge", "cloud"]
 Text = Annotated[str, Field(min_length=1)]
@@ -30,6 +31,31 @@ class Fact(_Strict):
     source: Text
 
 
+class Device(_Strict):
+    """What the device is; for people, and for checks before anything is compiled or started on it."""
+
+    cpu: Text | None = None
+    gpu: Text | None = None
+    npu: Text | None = None
+    cpu_features: tuple[Text, ...] = ()
+    """By the names that Linux gives them."""
+    word_bits: tuple[Literal[32, 64], ...] = ()
+    """Of the operating systems that it runs."""
+    memory_mb: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    """MiB, of each model that is sold."""
+    compute_capabilities: tuple[Annotated[str, Field(pattern=r"^\d+\.\d$")], ...] = ()
+    """CUDA's, of its GPUs."""
+    dla_cores: Annotated[int, Field(ge=0)] = 0
+    """NVIDIA deep learning accelerators."""
+    power_modes: tuple[Text, ...] = ()
+    software: Text | None = None
+    """What the facts were read for."""
+    jetpack: tuple[Text, ...] = ()
+    """Versions of JetPack that run on it."""
+    emulated_as: Text | None = None
+    """The CPU of qemu-user that stands for it."""
+
+
 class Target(_Strict):
     """One device, as far as compiling for it needs to know. ``name`` is the name of its file, without ``.toml``."""
 
@@ -43,6 +69,9 @@ class Target(_Strict):
     default_precision: Precision
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads of one inference, where nothing else is asked for."""
+    device: Device = Device()
+    options: dict[str, Any] = {}
+    """The backend's own; see :attr:`backend_options`."""
     notes: tuple[Text, ...] = ()
     """What a user should know before choosing it."""
     facts: tuple[Fact, ...] = ()
@@ -63,7 +92,18 @@ class Target(_Strict):
         for field, values in (("sides", self.sides), ("precisions", self.precisions)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{field} names something twice")
+        try:
+            self.backend_options  # noqa: B018  (it is their validation)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("options", *first["loc"])))
+            raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
         return self
+
+    @property
+    def backend_options(self) -> BackendOptions | None:
+        """``options`` as the backend's own ``Options``; ``None`` for a backend without any."""
+        return options_of(self.backend, self.options)
 
 
 def list_targets() -> list[Target]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ecc_deploy.bench import wirebytes
 from ecc_deploy.bench.arms import ArmSpec
@@ -18,6 +18,9 @@ from ecc_deploy.progress import Progress
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.selftest import check_cloud
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Opener:

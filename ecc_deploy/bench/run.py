@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ecc_deploy.bench import wirebytes
@@ -37,7 +37,7 @@ def bench(
     threads: int = 1,
     deadline_ms: float = 1000.0,
     dataset: Dataset | str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     progress: Progress = silent,
 ) -> Bench:
     """Measure the arms of a bundle on the same real samples: accuracy, latency by stage, bytes, MACs.
@@ -117,7 +117,7 @@ def _check(*, samples: int | None, warmup: int, threads: int, deadline_ms: float
         raise UsageError(f"deadline_ms is {deadline_ms}; it is a positive number of milliseconds")
 
 
-def _source(manifest: Manifest, dataset: Dataset | str | None, folder: Path | None) -> Dataset:
+def _source(manifest: Manifest, dataset: Dataset | str | None, folder: str | Path | None) -> Dataset:
     if dataset is not None and not isinstance(dataset, str):
         return dataset
     if dataset is not None and ":" in dataset:
@@ -141,4 +141,4 @@ def _test_part(manifest: Manifest, source: Dataset) -> Samples:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

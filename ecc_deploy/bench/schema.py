@@ -99,13 +99,14 @@ class Bench(_Strict):
         raise KeyError(name)
 
 
-def save_bench(bench: Bench, path: Path) -> None:
+def save_bench(bench: Bench, path: str | Path) -> None:
     """Write ``bench.json`` whole or not at all."""
-    write_file(path, (bench.model_dump_json(indent=1) + "\n").encode())
+    write_file(Path(path), (bench.model_dump_json(indent=1) + "\n").encode())
 
 
-def load_bench(path: Path) -> Bench:
+def load_bench(path: str | Path) -> Bench:
     """Read ``bench.json``. Raises :class:`UsageError` for a file that is not one."""
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError(f"{path} is larger than {MAX_FILE_BYTES} bytes")

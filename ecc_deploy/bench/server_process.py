@@ -8,14 +8,17 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING
 
+from ecc_deploy import child
 from ecc_deploy.errors import ServerError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 HOST = "127.0.0.1"
 _LAST_WORDS = 4000
@@ -92,15 +95,13 @@ class ServerProcess:
 
     def _start(self) -> int:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(); a pipe could fill up
-        command = [sys.executable, "-P", "-m", "ecc_deploy.serving", str(self._bundle)]
-        command += ["--host", HOST, "--port", "0", "--threads", str(self._threads), "--until-stdin-closes"]
+        options = ("--host", HOST, "--port", "0", "--threads", str(self._threads), "--until-stdin-closes")
         self._process = subprocess.Popen(
-            command,
+            child.command("ecc_deploy.serving", str(self._bundle), *options),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            # The same code as here, wherever this was imported from, and nothing from the present folder.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=child.environment(),
             start_new_session=True,
         )
         first: queue.SimpleQueue[bytes] = queue.SimpleQueue()

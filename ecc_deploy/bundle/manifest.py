@@ -23,13 +23,30 @@ LOGITS, CONFIDENCE = "logits", "confidence"
 """Outputs of an edge half that answers: float32 ``[classes]``, and a learned gate's word on them, float32 ``[1]``."""
 
 
+class Quantization(Strict):
+    """What the codes of an int8 input mean: ``(code - zero_point) * scale``."""
+
+    scale: Positive
+    zero_point: Annotated[int, Field(ge=-128, le=127)]
+
+
 class TensorInfo(Strict):
-    """A tensor of a compiled half; ``shape`` without the batch dimension, which comes first."""
+    """A tensor of a compiled half; ``shape`` without the batch dimension, which comes first.
+
+    ``quantization``: of an int8 image.
+    """
 
     name: Name
     dtype: Literal["uint8", "int8", "float32"]
     shape: Shape
     layout: Literal["NCHW", "NHWC", "NC"]
+    quantization: Quantization | None = None
+
+    @model_validator(mode="after")
+    def _only_int8_is_quantized(self) -> TensorInfo:
+        if self.quantization is not None and self.dtype != "int8":
+            raise ValueError(f"a {self.dtype} tensor has no quantization")
+        return self
 
     @model_validator(mode="after")
     def _bounded(self) -> TensorInfo:
@@ -94,6 +111,8 @@ class Half(Strict):
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1)]
     batch: Literal["dynamic"] | Annotated[int, Field(gt=0)] = "dynamic"
     macs: Annotated[int, Field(ge=0)]
+    compiled: dict[Name, str | int | float | bool | tuple[str, ...]] = Field(default_factory=dict)
+    """What the backend says of its file: what it chose, what its runner is to set."""
 
 
 class File(Strict):

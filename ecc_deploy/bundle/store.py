@@ -37,9 +37,11 @@ class Bundle:
 
 def hash_file(path: Path) -> File:
     """Size and SHA-256 of a file."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return File(sha256=digest, bytes=path.stat().st_size)
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return File(sha256=digest.hexdigest(), bytes=path.stat().st_size)
 
 
 def _document(manifest: Manifest) -> bytes:
@@ -74,8 +76,9 @@ def write_bundle(out: Path, fill: Callable[[Path], Manifest]) -> Bundle:
     return Bundle(out, manifest)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle and verify all of it. Raises :class:`BundleError` naming what is wrong."""
+    path = Path(path)
     return Bundle(path, _verify_files(path, _read_manifest(path)))
 
 

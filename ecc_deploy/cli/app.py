@@ -10,7 +10,10 @@ import typer
 
 from ecc_deploy.cli import (
     bench,
+    compare,
+    compiling,
     data,
+    debug,
     doctor,
     evaluate,
     export,
@@ -41,12 +44,15 @@ for verb in (
     train.train,
     evaluate.evaluate,
     export.export,
+    debug.debug,
     serve.serve,
     bench.bench,
+    compare.compare,
     run.run,
     report.report,
 ):
     app.command()(verb)
+app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
 app.add_typer(data.app, name="data")
 

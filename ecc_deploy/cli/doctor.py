@@ -9,7 +9,7 @@ import typer
 from ecc_deploy.cli import terminal
 
 if TYPE_CHECKING:
-    from ecc_deploy.doctor import Diagnosis
+    from ecc_deploy.doctor import Ability, Diagnosis
 
 
 def doctor(
@@ -43,25 +43,40 @@ def _show(diagnosis: Diagnosis) -> None:
     for group, listed in (("base", diagnosis.base), *((extra.name, extra.packages) for extra in diagnosis.extras)):
         for number, package in enumerate(listed):
             packages.add_row(group if number == 0 else "", package.name, package.version or "not installed")
-    targets = Table("Target", "Title", "Compile here", "Run here", title="Targets", title_justify="left")
-    for target in diagnosis.targets:
-        targets.add_row(target.name, target.title, terminal.yes_no(target.can_compile), terminal.yes_no(target.can_run))
-    terminal.show(packages, "", targets)
-    _show_commands(diagnosis)
+    terminal.show(packages, "")
+    _show_targets(diagnosis)
+    for extra in diagnosis.extras:
+        if extra.install and not any(extra.install in (t.run.install, t.compile.install) for t in diagnosis.targets):
+            terminal.show(f"For the extra {extra.name}: {extra.install}")
 
 
-def _show_commands(diagnosis: Diagnosis) -> None:
-    wanted = {extra.install: f"the extra {extra.name!r}" for extra in diagnosis.extras if extra.install}
+def _show_targets(diagnosis: Diagnosis) -> None:
+    """Per target what can be done here, and below, once each, the commands that enable more."""
+    from rich.table import Table
+
+    table = Table("Target", "Title", "Compile here", "Run here", title="Targets", title_justify="left")
     for target in diagnosis.targets:
-        if target.install_to_run:
-            wanted[target.install_to_run] = f"to run {target.name}"
-        if target.install_to_compile:
-            wanted[target.install_to_compile] = f"to train, and to compile for {target.name}"
-    terminal.show("")
+        table.add_row(target.name, target.title, _word(target.compile), _word(target.run))
+    terminal.show(table)
     if diagnosis.is_base_only:
         terminal.show("Only the base dependencies are here: no bundle can be run or compiled until a runtime is added.")
+    wanted: dict[str, list[str]] = {}
+    for target in diagnosis.targets:
+        for verb, ability in (("run", target.run), ("compile for", target.compile)):
+            if ability.install:
+                wanted.setdefault(f"{ability.install}  # {verb}", []).append(target.name)
     if not wanted:
-        terminal.show("Nothing is missing.")
+        terminal.show("Nothing that can be installed is missing.")
         return
-    terminal.show("What is missing is installed by:")
-    terminal.show(*(f"  {command:<48} # {purpose}" for command, purpose in wanted.items()))
+    terminal.show("To do more:")
+    for command, names in wanted.items():
+        terminal.show(f"  {command} {', '.join(names)}")
+    for hint in dict.fromkeys(target.run.hint for target in diagnosis.targets if target.run.install):
+        if hint:
+            terminal.show(f"  {hint}")
+
+
+def _word(ability: Ability) -> str:
+    if ability.possible:
+        return "yes"
+    return "no" if ability.install else f"no: {ability.hint}"

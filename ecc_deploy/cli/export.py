@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli import checks, export_all, terminal
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -19,18 +19,32 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME; with --pick a sweep.")],
-    out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Bundle to write; an older one is replaced.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="BUNDLE", help="Bundle to write, an older one is replaced; or the folder for all targets."
+        ),
+    ],
     target: Annotated[
-        str, typer.Option("--target", help="Device of the edge half: name or path of a target.")
-    ] = "onnxruntime-cpu",
+        str | None,
+        typer.Option("--target", help="Device of the edge half: name or path of a target. Default: onnxruntime-cpu."),
+    ] = None,
+    all_targets: Annotated[
+        bool, typer.Option("--all-targets", help="For every target that ships, into FOLDER/TARGET-PRECISION.")
+    ] = False,
     cloud_target: Annotated[
         str, typer.Option("--cloud", help="Device of the cloud half: name or path of a target.")
     ] = "onnxruntime-cpu",
     precision: Annotated[
-        str | None, typer.Option("--precision", help="Of both halves: int8 or fp32. Default: the target's.")
+        list[str] | None,
+        typer.Option(
+            "--precision",
+            help="Of both halves: int8, fp16, bf16 or fp32. Default: the target's. Repeatable with --all-targets.",
+        ),
     ] = None,
     cloud_precision: Annotated[
-        str | None, typer.Option("--cloud-precision", help="Of the cloud half, where it is another. Default: as above.")
+        str | None,
+        typer.Option("--cloud-precision", help="Of the cloud half, where it is another. Default: the same."),
     ] = None,
     calibration: Annotated[
         str, typer.Option("--calibration", help="How int8 ranges are found: name or path of a calibration recipe.")
@@ -85,16 +99,29 @@ def export(
         ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Take halves that were compiled before from the user's cache.")
+    ] = True,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="With --all-targets: make bundles again that are there and unchanged.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of a table.")] = False,
 ) -> None:
     """Cut, quantize and compile a run into a bundle.
 
-    What that costs in accuracy is measured on the val part of the data; above --max-drop nothing is written.
+    With --all-targets, into one for every target. What that costs in accuracy is measured on the val part of the data;
+    above --max-drop nothing is written.
     """
     if offload_rate is not None and min_accuracy is not None:
         raise UsageError("--offload-rate and --min-accuracy exclude each other", "Give one of them, or none.")
     if constraints is not None and (offload_rate is not None or min_accuracy is not None):
         raise UsageError("--pick chooses the offload rate too", "Leave --offload-rate and --min-accuracy out.")
+    precisions = precision or []
+    if all_targets:
+        _check_all_targets(target, cloud_precision)
+    elif restart or len(precisions) > 1:
+        what = "--restart" if restart else "more than one --precision"
+        raise UsageError(f"{what} belongs to --all-targets", "One bundle is always made anew, in one precision.")
     checks.output_folder(out)
     import ecc_deploy as ecc
 
@@ -104,32 +131,55 @@ def export(
         terminal.note(f"Picked {sweep.describe(point)}")
         run = str(Path(run) / sweep.trial(point.trial).run)
         offload_rate = point.wanted_rate if point.architecture == "dynamic" else None
+    options: dict[str, Any] = {
+        "cloud_target": cloud_target,
+        "calibration": calibration,
+        "gate": gate,
+        "offload_rate": offload_rate,
+        "min_accuracy": min_accuracy,
+        "fusion": fusion,
+        "codec": codec,
+        "image_codec": image_codec,
+        "max_drop": max_drop,
+        "dataset": dataset,
+        "data_folder": data_folder,
+        "threads": threads,
+        "cache": cache,
+    }
+    if all_targets:
+        export_all.run(run, out, as_json=as_json, precisions=precisions, restart=restart, **options)
+        return
+    edge = target or "onnxruntime-cpu"
+    wanted = precisions[0] if precisions else ecc.load_target(edge).default_precision
+    if cloud_precision is None and not precisions:
+        from ecc_deploy.export.choices import precision_beside
+
+        cloud_precision = precision_beside(ecc.load_target(cloud_target), ecc.load_target(edge).default_precision)
     with shown_progress() as progress:
         bundle = ecc.export_bundle(
             run,
             out,
-            target=target,
-            cloud_target=cloud_target,
-            precision=precision or ecc.load_target(target).default_precision,
+            target=edge,
+            precision=wanted,
             cloud_precision=cloud_precision,
-            calibration=calibration,
-            gate=gate,
-            offload_rate=offload_rate,
-            min_accuracy=min_accuracy,
-            fusion=fusion,
-            codec=codec,
-            image_codec=image_codec,
-            max_drop=max_drop,
-            dataset=dataset,
-            data_folder=data_folder,
-            threads=threads,
             progress=progress,
+            **options,
         )
     if as_json:
         facts = bundle.manifest.model_dump(mode="json")
         terminal.show_json({"path": str(bundle.path), "pair_id": bundle.manifest.pair_id, "manifest": facts})
     else:
         terminal.show(_table(bundle), f"Next: ecc-deploy bench {out}")
+
+
+def _check_all_targets(target: str | None, cloud_precision: str | None) -> None:
+    if target is not None:
+        raise UsageError("--target and --all-targets exclude each other", "Leave one of them out.")
+    if cloud_precision is not None:
+        raise UsageError(
+            "--cloud-precision and --all-targets exclude each other",
+            "Beside each half the other has the same precision, or the next more exact one that its target has.",
+        )
 
 
 def _table(bundle: Bundle) -> Table:

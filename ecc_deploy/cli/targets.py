@@ -42,12 +42,20 @@ def show_target(
     if as_json:
         terminal.show_json(found.model_dump(mode="json"))
         return
+    known = [(name, value) for name, value in found.device if value not in (None, (), 0)]
+    chosen = found.backend_options.model_dump() if found.backend_options else {}
     terminal.show(
         f"{found.name}: {found.title}",
         f"backend:     {found.backend}",
         f"can be:      {', '.join(found.sides)}",
         f"precisions:  {', '.join(found.precisions)} (default: {found.default_precision})",
         f"threads:     {found.threads}",
+        *(f"{name.replace('_', ' ') + ':':<12} {_words(value)}" for name, value in known),
+        *(f"option:      {name} = {_words(value)}" for name, value in chosen.items()),
         *(f"note:        {text}" for text in found.notes),
         *(f"fact:        {item.fact} [{item.source}]" for item in found.facts),
     )
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

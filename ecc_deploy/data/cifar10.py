@@ -14,6 +14,7 @@ import numpy as np
 from ecc_deploy.data.archive import Archive, Member, is_there, read_verified
 from ecc_deploy.data.interface import IMAGENET, DatasetInfo, Samples, dataset
 from ecc_deploy.errors import DataError
+from ecc_deploy.user_cache import user_cache
 
 FOLDER = "cifar-10-batches-bin"
 VARIABLE = "ECC_DEPLOY_CIFAR10"
@@ -78,8 +79,7 @@ class Cifar10:
     @classmethod
     def place(cls, folder: Path | None = None) -> Path:
         """The folder of the files for a folder that was given, or for none."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ecc-deploy" / FOLDER
-        root = Path(folder or os.environ.get(VARIABLE) or cache).expanduser()
+        root = Path(folder or os.environ.get(VARIABLE) or user_cache(FOLDER)).expanduser()
         holds_files = any((root / name).exists() for name in (*cls.layout.train, *cls.layout.test))
         return root if holds_files or root.name == FOLDER else root / FOLDER
 

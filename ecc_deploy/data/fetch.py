@@ -37,7 +37,7 @@ class Downloadable(Protocol):
         ...
 
 
-def fetch_dataset(name: str, folder: Path | None = None, *, progress: Progress = silent) -> Path:
+def fetch_dataset(name: str, folder: str | Path | None = None, *, progress: Progress = silent) -> Path:
     """Download a dataset from its official address, verify it and unpack it; returns the folder of its files.
 
     ``folder``: as for :func:`~ecc_deploy.data.registry.load`; ``None`` is the dataset's default place. Where the files
@@ -47,7 +47,7 @@ def fetch_dataset(name: str, folder: Path | None = None, *, progress: Progress =
     if not isinstance(factory, Downloadable):
         how = f"How to get it: {factory.info().how}." if hasattr(factory, "info") else ""
         raise DataError(f"ecc-deploy does not download the dataset {name}", how)
-    target = factory.place(folder)
+    target = factory.place(None if folder is None else Path(folder))
     fetch_archive(factory.archive, target, progress)
     return target
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -40,12 +41,21 @@ class Normalisation:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """uint8 ``[N, H, W, C]`` to float32 ``[N, C, H, W]``, contiguous."""
-        scale = np.asarray([1.0 / (255.0 * s) for s in self.std], np.float32)
-        shift = np.asarray([m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
-        pixels = images.astype(np.float32)
+        return np.ascontiguousarray(self.nhwc(images).transpose(0, 3, 1, 2))
+
+    def nhwc(self, images: np.ndarray) -> np.ndarray:
+        """uint8 ``[N, H, W, C]`` to float32 of the same layout, contiguous."""
+        scale, shift = self._steps
+        pixels = images.astype(np.float32, order="C")
         pixels *= scale
         pixels -= shift
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        return pixels
+
+    @cached_property
+    def _steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a pixel is multiplied by, and what is subtracted then."""
+        scale = np.asarray([1.0 / (255.0 * s) for s in self.std], np.float32)
+        return scale, np.asarray([m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
 
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -37,13 +37,14 @@ def registered(name: str) -> Callable[..., Dataset]:
     return _REGISTER[name]
 
 
-def load(name: str, folder: Path | None = None, **arguments: Any) -> Dataset:
+def load(name: str, folder: str | Path | None = None, **arguments: Any) -> Dataset:
     """Return the dataset ``name``, its files in ``folder`` (each dataset has a default place).
 
     ``name`` is one of :func:`names`, or ``package.module:factory``: importable code of the user's own that is called
     as ``factory(folder, **arguments)`` and returns a :class:`Dataset`. Raises :class:`DataError` for an unknown name,
     for arguments that the dataset does not take, and for a factory that fails or makes something else.
     """
+    folder = None if folder is None else Path(folder)
     if ":" in name:
         return load_own(name, folder, arguments)
     factory = registered(name)
@@ -59,7 +60,7 @@ def load(name: str, folder: Path | None = None, **arguments: Any) -> Dataset:
 
 
 def load_for_bundle(
-    name: str, image_shape: tuple[int, int, int], classes: Sequence[str], folder: Path | None = None
+    name: str, image_shape: tuple[int, int, int], classes: Sequence[str], folder: str | Path | None = None
 ) -> Dataset:
     """Return the dataset that a bundle names.
 

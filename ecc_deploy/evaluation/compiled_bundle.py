@@ -63,7 +63,12 @@ class CompiledBundle(Subject):
 
     @classmethod
     def open(
-        cls, path: Path, *, dataset: str | None = None, data_folder: Path | None = None, threads: int | None = None
+        cls,
+        path: Path,
+        *,
+        dataset: str | None = None,
+        data_folder: str | Path | None = None,
+        threads: int | None = None,
     ) -> CompiledBundle:
         """Open and verify the bundle at ``path``, with the dataset that it names or with ``dataset``.
 
@@ -90,7 +95,7 @@ class CompiledBundle(Subject):
     def _run(self, key: str, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """``inputs``: uint8 images, or the boundary for a half that takes it."""
         half = self._bundle.manifest.halves[key]
-        with open_runner(self._bundle.file(half.file), half, self._threads) as runner:
+        with open_runner(self._bundle.file(half.file), half, self._threads, stand_in=True) as runner:
             if half.inputs[0].name == "image":
                 return run_all(runner, "image", inputs, Preprocess(self._bundle.manifest.input, half))
             return run_all(runner, half.inputs[0].name, inputs)

@@ -38,7 +38,7 @@ def evaluate(
     fusion: Literal["auto", "off"] = "auto",
     image_codecs: Sequence[str] = IMAGE_CODECS,
     dataset: str | None = None,
-    data_folder: Path | None = None,
+    data_folder: str | Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a run directory, ``shipped:NAME`` or a bundle on ``part`` of its dataset.

@@ -28,7 +28,7 @@ class FloatRun(Subject):
 
     kind = "float"
 
-    def __init__(self, run: str | Path, *, dataset: str | None = None, data_folder: Path | None = None) -> None:
+    def __init__(self, run: str | Path, *, dataset: str | None = None, data_folder: str | Path | None = None) -> None:
         loaded = load_run(run, dataset=dataset, data_folder=data_folder)
         missing = [name for name in ("edge", "cloud") if name not in loaded.parts]
         if missing:

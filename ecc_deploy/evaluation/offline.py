@@ -24,6 +24,17 @@ def run_all(
     inputs: np.ndarray,
     prepare: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray,
 ) -> dict[str, np.ndarray]:
-    """Run a half over all ``inputs``, batch by batch; ``prepare`` makes its one input tensor ``name`` of a batch."""
-    parts = [runner.run({name: prepare(chunk)}) for chunk in chunks(inputs)]
+    """Run a half over all ``inputs``, batch by batch.
+
+    ``prepare`` makes its one input tensor ``name`` of a batch, in the half's own dtype and layout; see
+    :func:`~ecc_deploy.preprocess.laid_out`. A half with a fixed batch gets its last one filled up with zeros.
+    """
+    size = runner.half.batch if isinstance(runner.half.batch, int) else BATCH
+    parts = []
+    for chunk in chunks(inputs, size):
+        values = prepare(chunk)
+        lacking = size - len(values) if runner.half.batch == size else 0
+        if lacking:
+            values = np.concatenate([values, np.zeros((lacking, *values.shape[1:]), values.dtype)])
+        parts.append({key: value[: len(chunk)] for key, value in runner.run({name: values}).items()})
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -85,7 +85,7 @@ class Subject(Protocol):
 
 
 def open_subject(
-    source: str | Path, *, dataset: str | None = None, data_folder: Path | None = None, threads: int | None = None
+    source: str | Path, *, dataset: str | None = None, data_folder: str | Path | None = None, threads: int | None = None
 ) -> Subject:
     """The run directory (or ``shipped:NAME``) or bundle at ``source``.
 

@@ -10,6 +10,7 @@ from ecc_deploy.data import Dataset
 from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.payload.choice import boundary_candidates, choose
+from ecc_deploy.preprocess import laid_out
 from ecc_deploy.quantization.calibration import CalibrationRecipe, draw
 
 SAMPLES = 2000
@@ -21,14 +22,15 @@ def choose_codec(
 ) -> Codec:
     """The codec ``wanted``, or for ``auto`` the one that sends the fewest bytes; fitted, where it has a table.
 
-    ``encode``: the compiled half whose boundary is sent. The samples are drawn as ``calibration`` draws.
+    ``encode``: the compiled half whose boundary is sent. The samples are drawn as ``calibration`` draws, of the data's
+    train part even where ranges were found on images of the user's own: of those there are too few.
     Raises :class:`PayloadError` for a codec that does not suit.
     """
     count = min(max(SAMPLES, calibration.samples), len(dataset.part(calibration.part)))
-    samples = draw(calibration.model_copy(update={"samples": count}), dataset)
-    codes = run_all(encode, "image", samples.images, dataset.normalisation)["boundary"]
+    images = draw(calibration.model_copy(update={"samples": count, "source": None}), dataset)
+    answers = run_all(encode, "image", images, lambda batch: laid_out(encode.half, dataset.normalisation(batch)))
     tensor = TensorSpec(boundary.tensor.dtype, boundary.tensor.shape)
-    return choose(wanted, boundary_candidates(boundary.bits, with_table=True), tensor, codes)
+    return choose(wanted, boundary_candidates(boundary.bits, with_table=True), tensor, answers["boundary"])
 
 
 def with_table(boundary: Boundary, codec: Codec, folder: Path, name: str) -> Boundary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
 from ecc_deploy.payload.choice import through
+from ecc_deploy.preprocess import laid_out
 
 
 def compiled_answers(
@@ -24,14 +26,16 @@ def compiled_answers(
 
     ``images`` and ``received``: normalised float32 ``[N, C, H, W]``, on the edge and as the image codec delivers them.
     """
-    alone = run_all(runners[EXIT], "image", images)
-    both = run_all(runners[EXIT_AND_ENCODE], "image", images)
-    boundary = run_all(runners[ENCODE], "image", images)["boundary"]
+
+    def seen(key: str, images: np.ndarray) -> dict[str, np.ndarray]:
+        return run_all(runners[key], "image", images, partial(laid_out, runners[key].half))
+
+    alone, both, boundary = (seen(key, images) for key in (EXIT, EXIT_AND_ENCODE, ENCODE))
     return Answers(
         edge=alone["logits"],
         gate_edge=both["logits"],
-        cloud=run_all(runners[FULL], "image", received)["logits"],
-        adapted=run_all(runners[TAIL], "boundary", through(boundary_codec, boundary))["logits"],
+        cloud=seen(FULL, received)["logits"],
+        adapted=run_all(runners[TAIL], "boundary", through(boundary_codec, boundary["boundary"]))["logits"],
         confidence=_column(alone),
         gate_confidence=_column(both),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from safetensors.numpy import save_file
 from ecc_deploy.backends.interface import Runner
 from ecc_deploy.bundle import Deployment
 from ecc_deploy.data import Normalisation, Samples
+from ecc_deploy.evaluation.offline import run_all
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL
 from ecc_deploy.payload import Codec
+from ecc_deploy.preprocess import laid_out
 
 FILE = "golden/samples.safetensors"
 COUNT = 4
@@ -31,8 +34,11 @@ def write_golden(
     ``codecs``: by what is sent, ``input`` or ``boundary``; ``listed``: the deployments by name.
     """
     image = normalisation(samples.images)
-    outputs = {key: runners[key].run({"image": image}) for key in (EXIT, ENCODE, EXIT_AND_ENCODE, FULL)}
-    outputs[TAIL] = runners[TAIL].run({"boundary": outputs[ENCODE]["boundary"]})
+    outputs = {
+        key: run_all(runners[key], "image", image, partial(laid_out, runners[key].half))
+        for key in (EXIT, ENCODE, EXIT_AND_ENCODE, FULL)
+    }
+    outputs[TAIL] = run_all(runners[TAIL], "boundary", outputs[ENCODE]["boundary"])
     tensors: dict[str, np.ndarray] = {"images": samples.images, "labels": samples.labels}
     for key, named in outputs.items():
         tensors |= {f"half.{key}.{name}": np.ascontiguousarray(value) for name, value in named.items()}

@@ -23,6 +23,11 @@ class Halves:
     sources: dict[str, HalfSource]
     boundary: Boundary
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Every half's module, by its key."""
+        return {key: source.module for key, source in self.sources.items()}
+
 
 def boundary_of(adapter: Adapter) -> Boundary:
     """The boundary as the manifest describes it, with the step that training learned."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,8 +9,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecc_deploy import resources
-from ecc_deploy.data import Dataset, Samples
+from ecc_deploy.data import Dataset
+from ecc_deploy.data.loose_images import draw_images
 from ecc_deploy.errors import DataError, RecipeError
+from ecc_deploy.quantization.degenerate import check_samples
+from ecc_deploy.quantization.ranges import Method, RangeMethod
+from ecc_deploy.toml import tomllib
+
+EVERY_HALF = "*"
 
 
 class CalibrationRecipe(BaseModel):
@@ -20,11 +25,22 @@ class CalibrationRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    method: Literal["minmax", "percentile", "entropy"] = "minmax"
+    method: Method = "minmax"
+    percentile: Annotated[float, Field(gt=50, lt=100)] = 99.99
+    """The share in percent that the method ``percentile`` keeps."""
     samples: Annotated[int, Field(gt=0, le=100_000)] = 256
     part: Literal["train"] = "train"
-    """Never val or test: those judge the result."""
+    """Of the data. Never val or test: those judge the result."""
+    source: Path | None = None
+    """Folder of image files of the user's own to draw from, instead of the data's part; they need no labels."""
     seed: int = 0
+    exclude: dict[str, tuple[str, ...]] = {}
+    """What stays float in int8: paths of modules, by the key of the half, or for ``*`` in every half that has them."""
+
+    @property
+    def ranges(self) -> RangeMethod:
+        """How ranges are found."""
+        return RangeMethod(self.method, self.percentile)
 
 
 def load_calibration(name: str | Path) -> CalibrationRecipe:
@@ -47,21 +63,20 @@ def load_calibration(name: str | Path) -> CalibrationRecipe:
         raise RecipeError(f"{path} is not a calibration recipe: {where}: {first['msg']}") from error
 
 
-def draw(recipe: CalibrationRecipe, dataset: Dataset) -> Samples:
-    """The recipe's samples: a seeded draw without repetition. Raises :class:`DataError` for degenerate ones."""
-    part = dataset.part(recipe.part)
-    if len(part) < recipe.samples:
-        raise DataError(
-            f"the calibration recipe {recipe.name!r} wants {recipe.samples} samples; "
-            f"the {recipe.part} part of {dataset.name} has {len(part)}"
-        )
-    chosen = np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]
-    samples = Samples(part.images[chosen], part.labels[chosen])
-    flat = samples.images.reshape(len(samples), -1)
-    constant = int((flat.min(axis=1) == flat.max(axis=1)).sum())
-    if constant > len(samples) // 2:
-        raise DataError(
-            f"{constant} of {len(samples)} calibration images of {dataset.name} are of one single colour",
-            "Ranges found on them would clip real images; check how the dataset is read.",
-        )
-    return samples
+def draw(recipe: CalibrationRecipe, dataset: Dataset) -> np.ndarray:
+    """The recipe's images, for a system that was trained on ``dataset``: a seeded draw without repetition.
+
+    uint8 ``[N, H, W, C]``. Raises :class:`DataError`, also for degenerate ones.
+    """
+    if recipe.source is not None:
+        images, name = draw_images(recipe.source, recipe.samples, recipe.seed, dataset.image_shape), str(recipe.source)
+    else:
+        part, name = dataset.part(recipe.part), dataset.name
+        if len(part) < recipe.samples:
+            raise DataError(
+                f"the calibration recipe {recipe.name!r} wants {recipe.samples} samples; "
+                f"the {recipe.part} part of {name} has {len(part)}"
+            )
+        images = part.images[np.random.default_rng(recipe.seed).permutation(len(part))[: recipe.samples]]
+    check_samples(images, dataset.image_shape, name)
+    return images

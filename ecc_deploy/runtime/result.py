@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 
 import numpy as np
 
 
-class Route(StrEnum):
+class _Text(str, Enum):
+    """A word that is its own text, as the standard library's ``StrEnum`` from Python 3.11 on."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.value, format_spec)
+
+
+class Route(_Text):
     """Who gave the answer; where the deployment fuses, ``cloud`` means the cloud together with the edge."""
 
     EDGE = "edge"
     CLOUD = "cloud"
 
 
-class Reason(StrEnum):
+class Reason(_Text):
     """Why the answer came from there."""
 
     EDGE_ONLY = "edge-only"

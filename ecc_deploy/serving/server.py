@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -20,6 +20,9 @@ from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.service import Service
 from ecc_deploy.serving.slots import Slots
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 log = logging.getLogger("ecc_deploy.serving")
 

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ecc_deploy.errors import RecipeError
 from ecc_deploy.sweep import paths
 from ecc_deploy.sweep.result import title
 from ecc_deploy.sweep.table import Range, Table, encode
+from ecc_deploy.toml import tomllib
 from ecc_deploy.training.checkpoint import fingerprint
 from ecc_deploy.training.recipe import Recipe, explain, read_recipe
 

@@ -24,7 +24,7 @@ _OF_THE_SETTING = (RecipeError, RunError, DataError, OutOfMemoryError)
 
 def run_sweep(
     sweep: SweepRecipe | str | Path,
-    out: Path,
+    out: str | Path,
     *,
     progress: Progress = silent,
     threads: int | None = None,
@@ -54,7 +54,7 @@ def run_sweep(
     def train_one(recipe: Recipe, folder: Path, shown: Progress) -> object:
         return train(recipe, folder, progress=shown, threads=threads, device=device)
 
-    with Study(out, sweep) as study:
+    with Study(Path(out), sweep) as study:
         standing = _write(study)
         while (task := study.next()) is not None:
             try:

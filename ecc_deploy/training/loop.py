@@ -34,7 +34,7 @@ from ecc_deploy.training.workers import Workers
 
 def train(
     recipe: Recipe,
-    out: Path,
+    out: str | Path,
     *,
     progress: Progress = silent,
     threads: int | None = None,
@@ -50,6 +50,7 @@ def train(
     is one. The same recipe gives the same weights on the same machine with the same number of threads.
     Raises :class:`RecipeError`, :class:`DataError`, :class:`RunError` for a checkpoint of another recipe.
     """
+    out = Path(out)
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)

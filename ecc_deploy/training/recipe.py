@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from ecc_deploy import resources
 from ecc_deploy.bundle.manifest import Bits
 from ecc_deploy.errors import RecipeError
+from ecc_deploy.toml import tomllib
 from ecc_deploy.training.phase import Phase, Positive, Strict
 
 

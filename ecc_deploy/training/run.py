@@ -132,13 +132,13 @@ def load_weights(system: EdgeCloudSystem, path: Path) -> frozenset[str]:
     return parts
 
 
-def load_run(run: str | Path, *, dataset: str | None = None, data_folder: Path | None = None) -> Run:
+def load_run(run: str | Path, *, dataset: str | None = None, data_folder: str | Path | None = None) -> Run:
     """Load a run directory, or ``shipped:NAME``.
 
     ``dataset``, ``data_folder``: instead of those of its recipe. Raises :class:`RunError`, :class:`DataError`.
     """
     path = resolve(run)
-    recipe = _with_data(load_recipe(path / "system.toml"), dataset, data_folder)
+    recipe = _with_data(load_recipe(path / "system.toml"), dataset, None if data_folder is None else Path(data_folder))
     system = build_system(recipe)
     parts = load_weights(system, path)
     metrics_path = path / "metrics.json"

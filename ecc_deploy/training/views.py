@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import Progress
 from ecc_deploy.training import augment
 from ecc_deploy.training.phase import AugmentRecipe
+from ecc_deploy.user_cache import user_cache
 
 Teach = Callable[[torch.Tensor], torch.Tensor]
 """Images ``[N, C, H, W]`` to the teacher's logits ``[N, classes]``."""
@@ -103,7 +103,7 @@ def views_of(
 
 def cache_folder() -> Path:
     """Where answers are kept between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ecc-deploy" / "teachers"
+    return user_cache("teachers")
 
 
 def identity_of(modules: list[nn.Module], *settings: object) -> str:

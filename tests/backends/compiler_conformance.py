@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from ecc_deploy import data
-from ecc_deploy.backends.interface import Calibration, HalfSource
+from ecc_deploy.backends.interface import Calibration, HalfSource, Job
 from ecc_deploy.backends.registry import load_compiler, open_runner
 from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.errors import UsageError
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, FULL, TAIL, Halves, halves_of
+from ecc_deploy.preprocess import laid_out
 from ecc_deploy.training.run import load_run
 
 
@@ -31,10 +33,16 @@ class CompilerConformance:
     least_int8_snr_db = 25.0
     least_int8_confidence_snr_db = 18.0
 
+    @pytest.fixture(scope="class")
+    def kept(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[object, Half]]:
+        """Where halves are kept that several tests look at: some toolchains take half a minute for one."""
+        return tmp_path_factory.mktemp("kept"), {}
+
     @pytest.fixture(autouse=True)
-    def _system(self, gated_run: Path, tmp_path: Path) -> None:
+    def _system(self, gated_run: Path, tmp_path: Path, kept: tuple[Path, dict[object, Half]]) -> None:
         self.system = load_run(gated_run).system
         self.folder = tmp_path
+        self.kept_in, self.kept = kept
         facts = data.load("fashion-mnist-sample")
         self.images = facts.normalisation(facts.part("train").images[:128])
         self.fresh = facts.normalisation(facts.part("val").images[:96])
@@ -51,17 +59,27 @@ class CompilerConformance:
             feature = self.halves.sources[ENCODE].module(torch.from_numpy(images))
             return self.system.adapter.quantizer(feature).numpy()
 
-    def compile(self, source: HalfSource, precision: Precision) -> tuple[Half, Path]:
+    def compiled(self, source: HalfSource, precision: Precision) -> tuple[Half, Path]:
+        """As :meth:`compile`, once for all tests of the class."""
+        folder = self.kept_in / f"{source.key}-{precision}"
+        if folder not in self.kept:
+            self.kept[folder] = self.compile(source, precision, folder)[0]
+        half = self.kept[folder]
+        return half, folder / half.file
+
+    def compile(
+        self, source: HalfSource, precision: Precision, folder: Path | None = None, **job: Any
+    ) -> tuple[Half, Path]:
         name, inputs = source.inputs[0].name, self.inputs(source, self.images)
         calibration: Calibration = [{name: inputs[i : i + 32]} for i in range(0, len(inputs), 32)]
-        half = load_compiler(self.backend).compile_half(
-            source, self.folder, precision=precision, calibration=calibration, method="minmax"
-        )
-        return half, self.folder / half.file
+        folder = folder or self.folder
+        half = load_compiler(self.backend).compile_half(source, folder, Job(precision, calibration, **job))
+        return half, folder / half.file
 
     def run(self, half: Half, path: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        entry = half.inputs[0]
         with open_runner(path, half, threads=1) as runner:
-            return runner.run({half.inputs[0].name: inputs})
+            return runner.run({entry.name: laid_out(half, inputs) if entry.name == "image" else inputs})
 
     @pytest.mark.parametrize("key", [EXIT, ENCODE, EXIT_AND_ENCODE, FULL, TAIL])
     def test_every_half_agrees_with_torch(self, key: str) -> None:
@@ -75,7 +93,7 @@ class CompilerConformance:
         )
         given = floats if key != TAIL else np.round(floats / boundary.scale).astype(np.uint8)
         for precision in self.precisions:
-            half, path = self.compile(source, precision)
+            half, path = self.compiled(source, precision)
             assert (half.backend, half.precision, half.side, half.macs) == (
                 self.backend, precision, source.side, source.macs,
             )  # fmt: skip
@@ -102,7 +120,7 @@ class CompilerConformance:
     def test_a_batch_is_its_samples(self) -> None:
         source = self.halves.sources[EXIT_AND_ENCODE]
         for precision in self.precisions:
-            half, path = self.compile(source, precision)
+            half, path = self.compiled(source, precision)
             batch = self.run(half, path, self.fresh[:5])
             singles = [self.run(half, path, image[None]) for image in self.fresh[:5]]
             np.testing.assert_array_equal(batch["boundary"], np.concatenate([s["boundary"] for s in singles]))
@@ -111,12 +129,12 @@ class CompilerConformance:
     def test_compiling_twice_gives_the_same_bytes(self) -> None:
         source = self.halves.sources[EXIT_AND_ENCODE]
         for precision in self.precisions:
-            first = self.compile(source, precision)[1].read_bytes()
+            first = self.compiled(source, precision)[1].read_bytes()
             assert self.compile(source, precision)[1].read_bytes() == first
 
     def test_no_path_of_the_compiling_machine_is_in_the_file(self) -> None:
         for precision in self.precisions:
-            content = self.compile(self.halves.sources[FULL], precision)[1].read_bytes()
+            content = self.compiled(self.halves.sources[FULL], precision)[1].read_bytes()
             for trace in (
                 b"site-packages",
                 b"stack_trace",
@@ -126,5 +144,5 @@ class CompilerConformance:
                 assert trace not in content
 
     def test_unknown_precision(self) -> None:
-        with pytest.raises(UsageError, match="not fp16"):
-            self.compile(self.halves.sources[EXIT], "fp16")
+        with pytest.raises(UsageError, match="not int4"):
+            self.compile(self.halves.sources[EXIT], cast(Precision, "int4"))

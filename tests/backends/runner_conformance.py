@@ -21,9 +21,11 @@ class RunnerConformance:
     backend: str
     file: str
     """The file name of the model, with the backend's suffix."""
+    batch: int | None = None
+    """Where the backend's models have a fixed one."""
 
     def write_model(self, path: Path) -> None:
-        """Write the model, with a dynamic batch."""
+        """Write the model, with a dynamic batch or that of the class."""
         raise NotImplementedError  # each backend has its own file format
 
     @pytest.fixture
@@ -44,6 +46,7 @@ class RunnerConformance:
             "inputs": (tensor("x", "float32"), tensor("y", "float32")),
             "outputs": (tensor("total", "float32"), tensor("codes", "uint8")),
             "macs": 0,
+            "batch": self.batch or "dynamic",
         }
         for name, (dtype, shape) in changes.items():
             for side in ("inputs", "outputs"):
@@ -55,10 +58,9 @@ class RunnerConformance:
         with open_runner(path, self.half(), threads=1) as runner:
             yield runner
 
-    @staticmethod
-    def inputs(batch: int, seed: int = 0) -> dict[str, np.ndarray]:
+    def inputs(self, batch: int, seed: int = 0) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(seed)
-        return {name: rng.uniform(0, 80, (batch, 2, 3)).astype(np.float32) for name in ("x", "y")}
+        return {name: rng.uniform(0, 80, (self.batch or batch, 2, 3)).astype(np.float32) for name in ("x", "y")}
 
     def check(self, found: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> None:
         total = inputs["x"] * 2 + inputs["y"]

@@ -3,14 +3,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from ecc_deploy.backends import registry
-from ecc_deploy.backends.onnx_graph import only_for
+from ecc_deploy.backends.onnx_graph import module_of, only_for
 from ecc_deploy.bundle.manifest import Precision
 from ecc_deploy.errors import BackendMissingError, UsageError
 from ecc_deploy.partition.halves import ENCODE, EXIT, EXIT_AND_ENCODE, TAIL
-from tests.backends.compiler_conformance import CompilerConformance
+from ecc_deploy.quantization.ranges import Method, RangeMethod
+from tests.backends.compiler_conformance import CompilerConformance, snr_db
 
 
 class TestOnnxRuntimeCompiler(CompilerConformance):
@@ -65,12 +67,27 @@ class TestOnnxRuntimeCompiler(CompilerConformance):
             outside = [node.op_type for node in model.graph.node if node.name not in own]
             assert outside.count("QuantizeLinear") > 5
 
-    def test_unknown_method(self) -> None:
+    @pytest.mark.parametrize("method", ["percentile", "entropy", "mse"])
+    def test_every_method_of_finding_ranges(self, method: Method) -> None:
         source = self.halves.sources[EXIT]
-        with pytest.raises(UsageError, match="no calibration method 'guess'"):
-            registry.load_compiler(self.backend).compile_half(
-                source, self.folder, precision="int8", calibration=[{"image": self.images}], method="guess"
-            )
+        half, path = self.compile(source, "int8", ranges=RangeMethod(method))
+        with torch.no_grad():
+            wanted = source.module(torch.from_numpy(self.fresh))[0].numpy()
+        assert snr_db(wanted, self.run(half, path, self.fresh)["logits"]) > 15
+        assert path.read_bytes() != self.compile(source, "int8")[1].read_bytes()
+
+    def test_a_module_that_is_excluded_stays_float(self) -> None:
+        path = self.compile(self.halves.sources[EXIT], "int8", exclude=("stages.stage1",))[1]
+        nodes = onnx.load(path).graph.node
+        makers = {output: node for node in nodes for output in node.output}
+        kept = [n for n in nodes if n.op_type == "Conv" and module_of(n).startswith("stages.stage1.")]
+        assert kept
+        assert all(makers[n.input[1]].op_type != "DequantizeLinear" for n in kept if n.input[1] in makers)
+
+    def test_a_module_that_is_not_there(self) -> None:
+        with pytest.raises(UsageError, match=r"'stages.stage9'") as caught:
+            self.compile(self.halves.sources[EXIT], "int8", exclude=("stages.stage9",))
+        assert "stages.stage1.0" in caught.value.hint
 
 
 def test_a_missing_toolchain_says_what_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [
         ('title = "My board"\n', "", "title: Field required"),
         ('title = "My board"\n', "title = 7\n", "title: "),
-        ('backend = "onnxruntime"', 'backend = "abacus"', "there is no backend 'abacus'; known: onnxruntime"),
+        (
+            'backend = "onnxruntime"',
+            'backend = "abacus"',
+            "there is no backend 'abacus'; known: aotinductor, onnxruntime",
+        ),
         ('sides = ["edge"]', "sides = []", "sides: "),
         ('sides = ["edge"]', 'sides = ["fog"]', "sides.0: "),
         ('sides = ["edge"]', 'sides = ["edge", "edge"]', "sides names something twice"),
@@ -97,3 +101,31 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "large.toml").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(TargetError, match="larger than"):
         load_target(tmp_path / "large.toml")
+
+
+def test_what_the_device_is_and_what_its_backend_is_told(tmp_path: Path) -> None:
+    text = BOARD.replace("onnxruntime", "openvino")
+    text += '[device]\ncpu = "2x"\nmemory_mb = [512]\n[options]\ndevice = "GPU.1"\nstatic_shapes = true\n'
+    target = load_target(write(tmp_path, text))
+    assert (target.device.cpu, target.device.memory_mb) == ("2x", (512,))
+    options = target.backend_options
+    assert options is not None
+    assert options.model_dump() == {"device": "GPU.1", "static_shapes": True, "inference_precision": "f32"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "more", "told"),
+    [
+        ("openvino", '[options]\ndevice = "TPU"\n', "options.device"),
+        ("openvino", "[options]\nspeed = 3\n", "options.speed"),
+        ("tflite", "[options]\nspeed = 3\n", "the backend tflite has no options, and speed is given"),
+        ("onnxruntime", "[options]\nproviders = []\n", "options.providers"),
+        ("tensorrt", '[options]\ntensorrt = ["ten"]\n', "options.tensorrt.0"),
+        ("onnxruntime", "[device]\nmemory_mb = [-1]\n", "device.memory_mb.0"),
+        ("onnxruntime", "[device]\nwheels = 4\n", "device.wheels"),
+    ],
+)
+def test_a_wrong_device_or_option_is_named(tmp_path: Path, backend: str, more: str, told: str) -> None:
+    with pytest.raises(TargetError) as error:
+        load_target(write(tmp_path, BOARD.replace("onnxruntime", backend) + more))
+    assert told in error.value.message

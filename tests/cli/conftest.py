@@ -17,6 +17,12 @@ class Outcome:
 Cli = Callable[..., Outcome]
 
 
+@pytest.fixture(autouse=True)
+def written_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as in a file: processes that share the tests would be told the width of a terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Runs ``ecc-deploy`` with arguments, in this process."""

@@ -13,7 +13,10 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
 from tests.cli.conftest import Cli
 
-VERBS = ("quickstart", "doctor", "targets", "data", "train", "evaluate", "export", "serve", "bench", "run", "report")
+VERBS = (
+    *("quickstart", "doctor", "targets", "data", "train", "evaluate", "export", "serve", "bench", "compare", "run"),
+    *("report", "debug"),
+)
 HEAVY = (
     *("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pydantic", "grpc", "google.protobuf", "tritonclient"),
     *("PIL", "safetensors", "zstandard", "rich", "plotly", "jinja2", "asyncio", "importlib.metadata"),

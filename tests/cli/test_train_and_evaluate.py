@@ -1,10 +1,10 @@
 import json
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 import tomli_w
+import tomllib
 
 from ecc_deploy.bundle import Bundle
 from tests import tiny

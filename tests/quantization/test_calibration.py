@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ecc_deploy import data, resources
 from ecc_deploy.errors import DataError, RecipeError
@@ -18,7 +19,7 @@ def test_shipped_recipes_load_and_draw(name: str) -> None:
 
 
 def test_there_is_a_recipe_of_each_method() -> None:
-    assert {load_calibration(name).method for name in SHIPPED} == {"minmax", "percentile", "entropy"}
+    assert {load_calibration(name).method for name in SHIPPED} == {"minmax", "percentile", "entropy", "mse"}
 
 
 def test_draw_is_seeded_and_without_repetition() -> None:
@@ -26,11 +27,11 @@ def test_draw_is_seeded_and_without_repetition() -> None:
     first = draw(CalibrationRecipe(name="a", samples=300, seed=1), sample)
     again = draw(CalibrationRecipe(name="a", samples=300, seed=1), sample)
     other = draw(CalibrationRecipe(name="a", samples=300, seed=2), sample)
-    np.testing.assert_array_equal(first.images, again.images)
-    assert not np.array_equal(first.images, other.images)
-    assert len(np.unique(first.images.reshape(300, -1), axis=0)) >= 299
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len(np.unique(first.reshape(300, -1), axis=0)) >= 299
     train = {image.tobytes() for image in sample.part("train").images}
-    assert all(image.tobytes() in train for image in first.images)
+    assert all(image.tobytes() in train for image in first)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,27 @@ def test_degenerate_and_too_few_samples() -> None:
         draw(CalibrationRecipe(name="a", samples=64), Grey())
     with pytest.raises(DataError, match="wants 65 samples; the train part of grey has 64"):
         draw(CalibrationRecipe(name="a", samples=65), Grey())
+
+
+def test_images_of_the_users_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        path = tmp_path / f"camera/day{number % 2}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(path)
+    (tmp_path / "camera/.thumbnails").mkdir()
+    (tmp_path / "camera/.thumbnails/0.png").write_bytes(b"not an image")
+    (tmp_path / "mine.toml").write_text(f"name = 'mine'\nsamples = 5\nsource = '{tmp_path / 'camera'}'\n")
+    recipe = load_calibration(tmp_path / "mine.toml")
+    sample = data.load("fashion-mnist-sample")
+    found = draw(recipe, sample)
+    assert (found.shape, found.dtype) == ((5, 28, 28, 1), np.uint8)
+    assert len(np.unique(found.reshape(5, -1), axis=0)) == 5
+    np.testing.assert_array_equal(found, draw(recipe, sample))
+    with pytest.raises(DataError, match="has 6 images, and 7 are wanted"):
+        draw(recipe.model_copy(update={"samples": 7}), sample)
+    with pytest.raises(DataError, match="there is no folder"):
+        draw(recipe.model_copy(update={"source": tmp_path / "none"}), sample)
+    (tmp_path / "camera/day0/0.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"0\.png"):
+        draw(recipe.model_copy(update={"samples": 6}), sample)

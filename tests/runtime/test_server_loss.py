@@ -64,7 +64,7 @@ def test_killed_while_it_works_on_a_request(toy_bundle: Bundle, child: ServerChi
         EdgeRuntime(toy_bundle, "adaptive", cloud=cloud, deadline_ms=15_000) as runtime,
     ):
         check([runtime.predict(IMAGES[0])], IMAGES[:1], Route.CLOUD)
-        child.signal(signal.SIGSTOP)  # so that the next request is certainly under way when the end comes
+        child.freeze()  # so that the next request is certainly under way when the end comes
         threading.Timer(0.2, child.kill).start()
         prediction = runtime.predict(IMAGES[1])
         check([prediction], IMAGES[1:2], Route.EDGE)
@@ -78,7 +78,7 @@ def test_frozen_and_thawed(toy_bundle: Bundle, child: ServerChild) -> None:
     ):
         cloud.connect()
         check([until_offloaded(runtime, IMAGES[0])], IMAGES[:1], Route.CLOUD)
-        child.signal(signal.SIGSTOP)
+        child.freeze()
         frozen = [runtime.predict(image) for image in IMAGES[1:4]]
         check(frozen, IMAGES[1:4], Route.EDGE)
         assert {p.reason for p in frozen} == {Reason.DEADLINE}

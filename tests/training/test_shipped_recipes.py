@@ -1,8 +1,7 @@
 """Every recipe that ships is valid, and its system can be built."""
 
-import tomllib
-
 import pytest
+import tomllib
 
 from ecc_deploy import resources
 from ecc_deploy.systems.rate import RateModel

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ecc_deploy.errors import ExportRejectedError
-from ecc_deploy.quantization.guard import judge
+from ecc_deploy.export.guard import judge
 
 LABELS = np.array([0, 1, 0, 1])
 

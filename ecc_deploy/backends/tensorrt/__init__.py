@@ -1,0 +1,1 @@
+"""TensorRT: NVIDIA GPUs, by engines that are built where they run."""
