@@ -83,6 +83,7 @@ def open_bundle(path: str | Path) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle at ``path``; its files are not looked at. Raises :class:`BundleError`."""
     source = path / MANIFEST
     try:
         # A pipe or a device in its place would never end.

@@ -45,6 +45,8 @@ class Agent:
     def serve(self) -> None:
         """Until nothing more comes."""
         while (frame := self._line.next()) is not None:
+            if frame.kind == "chunk":
+                continue  # of a file that was refused
             verb = self._verbs.get(frame.kind)
             try:
                 if verb is None:
@@ -141,7 +143,12 @@ def main() -> int:
     line.start()
     code = 0
     try:
-        hello = {"protocol": PROTOCOL, "version": version("ecc-deploy"), "code": code_digest(), "python": sys.executable}
+        hello = {
+            "protocol": PROTOCOL,
+            "version": version("ecc-deploy"),
+            "code": code_digest(),
+            "python": sys.executable,
+        }
         write_all(out, GREETING.encode() + json.dumps(hello).encode() + b"\n")
         agent = Agent(line, lambda content: write_all(out, content))
         try:

@@ -74,7 +74,7 @@ class FrameReader:
         return found
 
     def frame(self) -> Frame | None:
-        """The next frame; ``None`` at the end. Raises :class:`ProtocolError` for anything else, half frames included."""
+        """The next frame; ``None`` at the end. Raises :class:`ProtocolError` for anything else."""
         line = self.line()
         if line is None:
             if self._pending:
@@ -114,3 +114,21 @@ def shown(text: bytes | str, most: int = 200) -> str:
     decoded = text.decode(errors="replace") if isinstance(text, bytes) else text
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded[: most + 1])
     return clean if len(clean) <= most else clean[:most] + "…"
+
+
+def document(body: bytes) -> Any:
+    """The JSON document in ``body``, its texts without control characters. Raises :class:`ProtocolError`."""
+    try:
+        return _printable(json.loads(body))
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"this is no JSON: {shown(body[:400])}") from None
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list) and not all(type(item) in (int, float) for item in value):
+        return [_printable(item) for item in value]
+    return value

@@ -26,8 +26,8 @@ _WAITING = 8  # frames that were read and not yet taken: of files, 2 MiB
 class Lifeline:
     """Reads frames from the file descriptor ``handle`` in a thread of its own.
 
-    When they end, the main thread gets ``None``; where it is at work, it is interrupted as by Ctrl-C, and if that does not
-    end it within five seconds, the process group is killed, so that children go with it.
+    When they end, the main thread gets ``None``; where it is at work, it is interrupted as by Ctrl-C, and if that does
+    not end it within five seconds, the process group is killed, so that children go with it.
     """
 
     def __init__(self, handle: int, *, silence_s: float = SILENCE_S) -> None:
@@ -39,7 +39,7 @@ class Lifeline:
 
     def start(self) -> None:
         """To be called from the main thread, in a process that leads its own group."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         self._thread.start()
 

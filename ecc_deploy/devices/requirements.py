@@ -30,11 +30,12 @@ def check_runtime(manifest: Manifest) -> None:
     if not absent:
         return
     backends = [get(name) for name in absent]
+    titles = " and ".join(backend.title for backend in backends)
     names = ", ".join(module for modules in absent.values() for module in modules)
     hints = [backend.runtime_hint for backend in backends if backend.runtime_hint]
     extras = ",".join(dict.fromkeys(backend.run_extra for backend in backends))
     raise BackendMissingError(
-        f"the runtime of the bundle's edge halves is not installed: {' and '.join(b.title for b in backends)} ({names})",
+        f"the runtime of the bundle's edge halves is not installed: {titles} ({names})",
         " ".join([f"On the device: {sys.executable} -m pip install 'ecc-deploy[{extras}]'", *hints]),
     )
 

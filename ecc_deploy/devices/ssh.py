@@ -83,7 +83,8 @@ class Connection(Closing):
             bufsize=0,
             start_new_session=True,  # Ctrl-C reaches this program, which ends the connection in order
         )
-        assert self._process.stdin and self._process.stdout and self._process.stderr
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self.stdin, self.stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()

@@ -16,10 +16,10 @@ def explained(destination: Destination, code: int | None, said: str) -> EccError
     by_hand = destination.command
     for signs, message, hint in (
         (
-            ("REMOTE HOST IDENTIFICATION HAS CHANGED", "host key for"),
+            ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
             f"{destination} shows another host key than the one that is known: it was set up anew, or it is not it",
-            "If it was set up anew, forget the old key (`ssh-keygen -R HOST`, or `-R [HOST]:PORT`), then log in once by "
-            f"hand and compare the fingerprint: {by_hand}",
+            "If it was set up anew, forget the old key (`ssh-keygen -R HOST`, or `-R [HOST]:PORT`), then log in once "
+            f"by hand and compare the fingerprint: {by_hand}",
         ),
         (
             ("host key is known for", "Host key verification failed"),
