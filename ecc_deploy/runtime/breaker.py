@@ -108,12 +108,8 @@ class Breaker:
             return self._state == "half-open" or (self._state == "open" and self._clock() < self._until)
 
     def why(self) -> str:
-        """Why it lets nothing through, in words."""
-        with self._lock:
-            if self._state == "half-open":
-                return f"the breaker is open while one request probes the cloud; the last failure: {self._last}"
-            wait_s = max(self._until - self._clock(), 0)
-            return f"the breaker is open for another {wait_s:.1f} s; the last failure: {self._last}"
+        """Why it lets nothing through, in words that are the same until it changes its mind."""
+        return f"the circuit breaker is open; the last failure: {self._last}"
 
     def _ended(self, era: int, outcome: str, detail: str) -> None:
         with self._lock:

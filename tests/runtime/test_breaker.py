@@ -53,7 +53,7 @@ def test_it_opens_probes_and_closes() -> None:
     fail(breaker, 3)
     assert breaker.state == "open"
     assert breaker.ask() is None
-    assert "for another 1.0 s; the last failure: it is broken" in breaker.why()
+    assert "is open; the last failure: it is broken" in breaker.why()
     for backoff in (1, 2, 3, 3):
         clock.now += backoff - 0.01
         assert breaker.refuses()
@@ -63,7 +63,6 @@ def test_it_opens_probes_and_closes() -> None:
         assert probe is not None
         assert breaker.state == "half-open"
         assert breaker.ask() is None
-        assert "probes" in breaker.why()
         probe.failed("still broken")
         assert breaker.state == "open"
     clock.now += 4
