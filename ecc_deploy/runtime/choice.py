@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,3 +86,31 @@ class LinkState:
     is_usable: bool
     offload_rate: float
     threshold: float
+
+
+def read_policy(
+    latency_budget_ms: float | None, byte_budget: str | None, codecs: Sequence[str], max_offload_rate: float | None
+) -> Policy | None:
+    """The policy of a command line; ``byte_budget`` is ``"200"``, per sample, or ``"20000/s"``.
+
+    ``None`` where no budget is given. Raises :class:`UsageError` for what is no budget, and for codecs or a rate
+    without one.
+    """
+    if latency_budget_ms is None and byte_budget is None:
+        if codecs or max_offload_rate is not None:
+            raise UsageError(
+                "codecs and an offload rate are chosen under a budget", "Give --latency-budget or --byte-budget too."
+            )
+        return None
+    number, slash, unit = (byte_budget or "").partition("/")
+    try:
+        budget = float(number) if byte_budget is not None else None
+    except ValueError:
+        budget = math.nan
+    if (slash and unit != "s") or (budget is not None and not (math.isfinite(budget) and budget > 0)):
+        raise UsageError(
+            f"{byte_budget!r} is no byte budget", "Write 200 for bytes per sample, 20000/s for bytes per second."
+        )
+    return Policy(
+        latency_budget_ms, budget, "second" if slash else "sample", tuple(codecs), max_offload_rate=max_offload_rate
+    )

@@ -8,6 +8,7 @@ import pytest
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import PayloadError, UsageError
 from ecc_deploy.runtime.breaker import Breaker
+from ecc_deploy.runtime.choice import read_policy
 from ecc_deploy.runtime.client import CloudClient, CloudError
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.policy import Policy
@@ -150,3 +151,17 @@ def test_what_has_no_gate_has_no_policy(toy_bundle: Bundle, cloud: CloudClient) 
         EdgeRuntime(toy_bundle, "dynamic", cloud=cloud, policy=Policy(byte_budget=9, codecs=("int2",)))
     with pytest.raises(PayloadError):
         EdgeRuntime(toy_bundle, "dynamic", cloud=cloud, policy=Policy(byte_budget=9, codecs=("webp:5",)))
+
+
+def test_budgets_of_a_command_line() -> None:
+    assert read_policy(None, None, [], None) is None
+    assert read_policy(40.0, None, ["webp:80"], 0.5) == Policy(40.0, codecs=("webp:80",), max_offload_rate=0.5)
+    assert read_policy(None, "200", [], None) == Policy(byte_budget=200.0)
+    assert read_policy(None, "2e4/s", [], None) == Policy(byte_budget=20_000.0, byte_budget_per="second")
+    for text in ("", "x", "-5", "0", "nan", "inf", "5/m", "/s", "5/"):
+        with pytest.raises(UsageError, match="no byte budget"):
+            read_policy(None, text, [], None)
+    with pytest.raises(UsageError, match="under a budget"):
+        read_policy(None, None, ["png"], None)
+    with pytest.raises(UsageError, match="under a budget"):
+        read_policy(None, None, [], 0.5)
