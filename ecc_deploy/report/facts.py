@@ -90,7 +90,8 @@ def conditions(bench: Bench) -> list[tuple[str, str, str]]:
         return []
     before, after = (dict(_named(_condition(one))) for one in (bench.conditions.before, bench.conditions.after))
     names = dict.fromkeys([*before, *after])
-    return [(name, before.get(name, ABSENT), after.get(name, ABSENT)) for name in names]
+    lines = [(name, before.get(name, ABSENT), after.get(name, ABSENT)) for name in names]
+    return [line for line in lines if line[1:] != (ABSENT, ABSENT)]
 
 
 def _condition(found: Conditions) -> dict[str, Any]:

@@ -27,7 +27,7 @@ PARTS = (
 """Field of :class:`~ecc_deploy.bench.schema_series.Floor`, its name and colour."""
 _WIDTH, _FLOOR_WIDTH = 0.34, 0.2
 _FAINT = 0.5
-_RATIOS = (0.5, 0.7, 0.8, 0.9, 1, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
+_RATIOS = (0.5, 0.7, 0.8, 0.9, 1, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 5, 10, 20, 50, 100)
 
 
 def sent_stages(arm: Arm) -> dict[str, float]:
@@ -52,7 +52,7 @@ def sent_breakdown(bench: Bench) -> Figure | None:
     data += _notes(table)
     layout = {"title": {"text": "a sample that the cloud answered, ms"}, "rangemode": "tozero"}
     figure = by_arm(data, [two_lines(row) for row in table], layout, "stack", height=52 if has_floor else 40)
-    figure["layout"]["headroom"] = 1.2 if has_floor else 1.05
+    figure["layout"]["headroom"] = 1.12 if has_floor else 1.05
     return figure
 
 
@@ -113,8 +113,8 @@ def _notes(table: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def overhead_text(floor: Floor) -> str:
-    """``floor 61.3 ms · +3.1 %``."""
-    return f"floor {milliseconds(floor.total_ms)} · {signed(floor.overhead_ratio * 100)}{NBSP}%"
+    """``+3.1 %``."""
+    return f"{signed(floor.overhead_ratio * 100)}{NBSP}%"
 
 
 def interval_text(cuts: Quantiles, name: str = "p50") -> str:
@@ -173,7 +173,12 @@ def predicted(parts: Sequence[OverLink]) -> Figure | None:
                 for part, row, floor in own
             ],
         })  # fmt: skip
-    span = [log10(min(0.97, *ratios)) - 0.01, log10(max(1.1, *ratios)) * 1.08]
+    tops = [
+        cuts.ci95.get("p50", (0.0, 0.0))[1] / floor.total_ms
+        for _, row, floor in known
+        if (cuts := row.arm.latency_offloaded_ms) is not None
+    ]
+    span = [log10(min(0.97, *ratios)) - 0.01, log10(max(1.1, *ratios, *tops)) * 1.1]
     ticks = [ratio for ratio in _RATIOS if span[0] <= log10(ratio) <= span[1]]
     layout = {
         "xaxis": {**axis, "title": {"text": "predicted: the floor of a sent sample, ms (log scale)"}},
@@ -231,7 +236,5 @@ def lines(bench: Bench) -> list[tuple[Row, list[str], str, str]]:
         parts = [fixed(getattr(floor, field), 3) for field, _, _ in PARTS]
         ends = cuts.ci95.get("p50") if cuts else None
         measured = fixed(floor.measured_p50_ms, 3) + (f" ({fixed(ends[0], 3)} to {fixed(ends[1], 3)})" if ends else "")
-        found.append(
-            (row, [*parts, fixed(floor.total_ms, 3)], measured, f"{signed(floor.overhead_ratio * 100)}{NBSP}%")
-        )
+        found.append((row, [*parts, fixed(floor.total_ms, 3)], measured, overhead_text(floor)))
     return found

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import log10
 from typing import Any
 
-from ecc_deploy.bench.schema import Arm, Bench
+from ecc_deploy.bench.schema import Bench
 from ecc_deploy.bench.schema_series import Energy, Repeated, Scenario
 from ecc_deploy.report.floors import error_bars, interval_text
-from ecc_deploy.report.formats import ABSENT, NBSP, fixed, percent, significant
+from ecc_deploy.report.formats import ABSENT, NBSP, percent, significant
 from ecc_deploy.report.latency import by_arm, two_lines
 from ecc_deploy.report.plots import Figure, log_ticks, plain, tick_text
-from ecc_deploy.report.rows import Row, rows
+from ecc_deploy.report.rows import Row, representatives, rows
 
 COLD = (
     ("process_start_ms", "start of the process", "#b9a3d6"),
@@ -62,8 +62,9 @@ def cold_lines(bench: Bench) -> list[tuple[Row, list[str], str, str]]:
 
 
 def idle(bench: Bench) -> Figure | None:
-    """The first sample sent after a gap, by the length of the gap: a line per arm, with intervals of the median."""
-    table = [row for row in rows(bench) if row.arm.idle]
+    """The first sample sent after a gap, by the gap: a line per family's representative, with intervals."""
+    table = [row for row in representatives(rows(bench), bench) if row.arm.idle]
+    table = table or [row for row in rows(bench) if row.arm.idle][:1]
     if not table:
         return None
     data: list[dict[str, Any]] = []
@@ -171,10 +172,3 @@ def _energy(found: Energy) -> list[str]:
         significant(None if joules is None else joules * 1000), significant(found.mean_watts),
         significant(found.idle_watts), f"{found.samples:,}", found.sensor or ABSENT,
     ]  # fmt: skip
-
-
-def sent_interval(arm: Arm) -> str:
-    """The interval of the median of what is sent, as text; for the terminal and the table."""
-    cuts = arm.latency_offloaded_ms
-    ends = cuts.ci95.get("p50") if cuts else None
-    return f"{fixed(ends[0], 1)} to {fixed(ends[1], 1)}" if ends else ""

@@ -23,7 +23,10 @@ def page(benches: Sequence[Bench]) -> dict[str, Any]:
     chosen = _links(parts)
     keys = {name: str(number) for number, (name, _) in enumerate(chosen)}
     many = len(benches) > 1
-    devices = [_device(bench, number, parts[number], keys, figures, many) for number, bench in enumerate(benches)]
+    names = _labels(benches) if many else [""]
+    devices = [
+        _device(bench, number, parts[number], keys, figures, names[number]) for number, bench in enumerate(benches)
+    ]
     return {
         "title": _title(benches),
         "devices": devices,
@@ -63,9 +66,10 @@ def _links(parts: Sequence[Sequence[OverLink]]) -> list[tuple[str | None, OverLi
 
 
 def _device(
-    bench: Bench, number: int, parts: Sequence[OverLink], keys: dict[str | None, str], figures: Figures, many: bool
+    bench: Bench, number: int, parts: Sequence[OverLink], keys: dict[str | None, str], figures: Figures, label: str
 ) -> dict[str, Any]:
-    letter = chr(ord("A") + number % 26) if many else ""
+    """``label``: what tells the device from others; empty where there is one alone."""
+    letter = chr(ord("A") + number % 26) if label else ""
     several = len(parts) > 1
     views = []
     for part in parts:
@@ -76,7 +80,7 @@ def _device(
         "key": str(number),
         "letter": letter,
         "name": _name(bench),
-        "label": _label(bench),
+        "label": label,
         "about": _about(bench),
         "views": views,
         "overview": _overview(number, parts, keys, figures) if several else None,
@@ -102,15 +106,25 @@ def _overview(
 def _link_about(part: OverLink) -> str:
     if part.link is None:
         return ""
-    return f"{links.described(part.link)} · {part.link.method}"
+    note = f": {part.link.note}" if part.link.note else ""
+    return f"{links.described(part.link)} · made by {part.link.method}{note}"
 
 
-def _label(bench: Bench) -> str:
-    """What tells one device from another at a glance: the machine, else the edge's target, else the CPU."""
+def _labels(benches: Sequence[Bench]) -> list[str]:
+    """What tells one device from another at a glance: machine, edge target, CPU or bundle, the first that differs."""
+    kinds = [
+        [bench.environment.get("machine") for bench in benches],
+        [_edge_target(bench) for bench in benches],
+        [bench.environment.get("cpu") for bench in benches],
+        [_name(bench) for bench in benches],
+    ]
+    known = [texts for names in kinds if ABSENT not in (texts := [_stated(name) for name in names])]
+    return next((names for names in known if len(set(names)) == len(names)), known[0])
+
+
+def _edge_target(bench: Bench) -> Any:
     targets = bench.bundle.get("targets")
-    edge = targets.get("edge") if isinstance(targets, dict) else None
-    found = (bench.environment.get("machine"), edge, bench.environment.get("cpu"), _name(bench))
-    return next(str(name) for name in found if name not in (None, "", "unknown"))
+    return targets.get("edge") if isinstance(targets, dict) else None
 
 
 def _device_choices(devices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
