@@ -54,8 +54,8 @@ class Result:
     """Faults after which the cloud answered again before the end."""
     recovery_s: dict[str, float] = field(default_factory=dict)
     """The longest from the end of a fault of this kind to the next answer of the cloud, with the faults between."""
-    came_back: bool = False
-    """Whether all deployments were answered by the cloud at the end."""
+    gone: str = "the run did not come to its end"
+    """Why the cloud did not answer every deployment at the end; empty where it did."""
     worst_ms: float = 0.0
     late: int = 0
     """Answers more than 100 ms after the deadline."""
@@ -104,8 +104,8 @@ class Run:
             self._done.set()
             faults.join(_PATIENCE_S)
             result.seconds = time.monotonic() - start
-            result.unanswered = result.requests - sum(result.answers.values()) - len(result.wrong)
-            result.came_back = self._comes_back()
+            result.unanswered = max(result.requests - sum(result.answers.values()) - len(result.wrong), 0)
+            result.gone = self._comes_back()
             self._settle()
             result.after = usage()
             self._place.end_of_life()
@@ -187,6 +187,13 @@ class Run:
             self._waiting = [item for item in self._waiting if item[0] > asked]
 
     def _inject(self, start: float) -> None:
+        try:
+            self._inject_all(start)
+        except Exception as error:  # a run without its faults has shown nothing
+            with self._lock:
+                self.result.wrong.append(f"no more faults after {type(error).__name__}: {error}")
+
+    def _inject_all(self, start: float) -> None:
         number, age = 0, 0
         while not self._done.is_set():
             for kind in round_of(self._rng):
@@ -201,19 +208,19 @@ class Run:
                 if age == _GROWN_UP:
                     self._place.mark()
 
-    def _comes_back(self) -> bool:
-        """Whether, with no more faults, the cloud answers every deployment and thread."""
+    def _comes_back(self) -> str:
+        """With no more faults, the cloud answers every deployment and thread; empty, or the last word of one without."""
         assert self._place.server.port  # a server that was just killed has its time to start
         end = time.monotonic() + _PATIENCE_S
         for worker in range(_THREADS):
             for number, name in enumerate(DEPLOYMENTS):
                 while not self._truth.sent[name][self._sample(number)[1]]:
                     number += len(DEPLOYMENTS)
-                while self._predict(worker, number)[0].route != Route.CLOUD:
+                while (prediction := self._predict(worker, number)[0]).route != Route.CLOUD:
                     if time.monotonic() > end:
-                        return False
+                        return f"{name} of thread {worker}: {prediction.reason}: {prediction.detail}"
                     time.sleep(0.05)
-        return True
+        return ""
 
     def _settle(self) -> None:
         """Until threads and connections that are on their way out have gone."""
