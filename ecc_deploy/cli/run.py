@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ def run(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    verify_key: trust.VerifyKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
 
     Where the cloud does not answer in time, or refuses, the edge does, and the reason says so.
     """
+    trust.only(verify_key)
     import ecc_deploy as ecc
 
     with shown_progress() as progress:

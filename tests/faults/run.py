@@ -35,7 +35,7 @@ _WARM_UP = 200
 _SETTLE_S = 1.0
 _PATIENCE_S = 60.0
 _GROWN_UP = 4
-"""After so many faults a server that was started anew is as warm as the first one was."""
+"""After so many faults of its own a server that was started anew is as warm as the first one was."""
 
 
 @dataclass
@@ -204,12 +204,12 @@ class Run:
                 with self._lock:
                     self.result.faults[kind.name] += 1
                     self._waiting.append((time.monotonic(), kind.name))
-                age = 0 if kind is KILLED else age + 1
+                age = 0 if kind is KILLED else age + kind.needs_server  # each of these waits until it is there
                 if age == _GROWN_UP:
                     self._place.mark()
 
     def _comes_back(self) -> str:
-        """With no more faults, the cloud answers every deployment and thread; empty, or the last word of one without."""
+        """Wait until the cloud answers every deployment and thread; empty, or the last word of one that it does not."""
         assert self._place.server.port  # a server that was just killed has its time to start
         end = time.monotonic() + _PATIENCE_S
         for worker in range(_THREADS):
