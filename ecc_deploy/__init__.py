@@ -54,9 +54,12 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
+    from ecc_deploy.runtime.pipeline import Pipeline as Pipeline
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
+    from ecc_deploy.scaling.export import ServingExport as ServingExport
+    from ecc_deploy.scaling.export import export_serving as export_serving
     from ecc_deploy.serving.server import Server as Server
     from ecc_deploy.serving.server import serve as serve
     from ecc_deploy.sweep.pick import pick as pick_point
@@ -93,6 +96,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
+    "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
@@ -103,6 +107,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
     "Sweep": ("sweep.result", "Sweep", ""),
+    "ServingExport": ("scaling.export", "ServingExport", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
@@ -113,6 +118,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
+    "export_serving": ("scaling.export", "export_serving", ""),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
@@ -154,6 +160,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Normalisation",
+    "Pipeline",
     "Point",
     "Prediction",
     "Proposal",
@@ -163,6 +170,7 @@ __all__ = [
     "Samples",
     "Seeds",
     "Server",
+    "ServingExport",
     "Sweep",
     "SweepRecipe",
     "Target",
@@ -175,6 +183,7 @@ __all__ = [
     "evaluate",
     "export_all",
     "export_bundle",
+    "export_serving",
     "fetch_dataset",
     "list_datasets",
     "list_targets",
