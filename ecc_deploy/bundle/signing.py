@@ -72,13 +72,13 @@ def sign_bundle(bundle: str | Path, key: str | Path, password: bytes | None = No
     All of the bundle is verified first. Raises :class:`BundleError`, :class:`UsageError` where the key is none or the
     password is not its own, :class:`BackendMissingError`.
     """
-    from ecc_deploy.bundle.store import MANIFEST, open_bundle, read_manifest
+    from ecc_deploy.bundle.store import manifest_bytes, open_bundle
 
     folder = Path(bundle)
     private = _private(Path(key), password)
-    before = read_manifest(folder / MANIFEST)
+    before = manifest_bytes(folder)
     open_bundle(folder, verify_key="")  # what is signed is to be whole; by whom it was signed before does not count
-    manifest = read_manifest(folder / MANIFEST)
+    manifest = manifest_bytes(folder)
     if manifest != before:
         raise BundleError(f"{folder} was changed while it was signed", "Sign it again.")
     signed = Signature(key=_hex(private.public_key()), signature=private.sign(_CONTEXT + manifest).hex())

@@ -87,15 +87,20 @@ def open_bundle(path: str | Path, verify_key: str | Path | None = None) -> Bundl
     """
     path = Path(path)
     trusted = os.environ.get(signing.VERIFY_KEY, "") if verify_key is None else verify_key
-    text = read_manifest(path / MANIFEST)
+    text = manifest_bytes(path)
     if str(trusted):
         signing.verify(path, text, trusted)
     return Bundle(path, _verify_files(path, _parse(path / MANIFEST, text)))
 
 
-def read_manifest(source: Path) -> bytes:
-    """The bytes of a manifest, as they are. Raises :class:`BundleError` for what cannot be one."""
-    path = source.parent
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle at ``path``; its files are not looked at. Raises :class:`BundleError`."""
+    return _parse(path / MANIFEST, manifest_bytes(path))
+
+
+def manifest_bytes(path: Path) -> bytes:
+    """The manifest of the bundle at ``path``, unread. Raises :class:`BundleError` for what cannot be one."""
+    source = path / MANIFEST
     try:
         # A pipe or a device in its place would never end.
         if not stat.S_ISREG(source.stat().st_mode):
