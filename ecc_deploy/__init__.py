@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import Bench as Bench
     from ecc_deploy.bench.schema import load_bench as load_bench
     from ecc_deploy.bench.schema import save_bench as save_bench
+    from ecc_deploy.bundle.signing import new_key as new_signing_key
+    from ecc_deploy.bundle.signing import sign_bundle as sign_bundle
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
     from ecc_deploy.comparison.compare import compare_bundles as compare_bundles
@@ -47,11 +49,17 @@ if TYPE_CHECKING:
     from ecc_deploy.export.all_targets import TargetExport as TargetExport
     from ecc_deploy.export.all_targets import export_all as export_all
     from ecc_deploy.export.exporter import export as export_bundle
+    from ecc_deploy.links.link import Link as Link
+    from ecc_deploy.links.opening import open_link as open_link
+    from ecc_deploy.links.profile import LinkProfile as LinkProfile
+    from ecc_deploy.links.profile import list_links as list_links
+    from ecc_deploy.links.profile import load_link as load_link
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.breaker import Breaker as Breaker
+    from ecc_deploy.runtime.choice import Policy as Policy
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.hedge import Hedge as Hedge
@@ -101,9 +109,12 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Hedge": ("runtime.hedge", "Hedge", ""),
+    "Link": ("links.link", "Link", ""),
+    "LinkProfile": ("links.profile", "LinkProfile", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
+    "Policy": ("runtime.choice", "Policy", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
@@ -112,8 +123,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Samples": ("data.interface", "Samples", ""),
     "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
-    "Sweep": ("sweep.result", "Sweep", ""),
     "ServingExport": ("scaling.export", "ServingExport", ""),
+    "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
@@ -129,15 +140,19 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "export_serving": ("scaling.export", "export_serving", ""),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
+    "list_links": ("links.profile", "list_links", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
     "load_bench": ("bench.schema", "load_bench", ""),
     "load_dataset": ("data.registry", "load", ""),
+    "load_link": ("links.profile", "load_link", ""),
     "load_recipe": ("training.recipe", "load_recipe", ""),
     "load_run": ("training.run", "load_run", _TRAIN),
     "load_sweep": ("sweep.result", "load_sweep", ""),
     "load_sweep_recipe": ("sweep.recipe", "load_sweep_recipe", _TRAIN),
     "load_target": ("backends.targets", "load_target", ""),
+    "new_signing_key": ("bundle.signing", "new_key", "sign"),
     "open_bundle": ("bundle.store", "open_bundle", ""),
+    "open_link": ("links.opening", "open_link", ""),
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
     "pick_point": ("sweep.pick", "pick", ""),
     "predict": ("runtime.predict", "predict", ""),
@@ -147,6 +162,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
     "save_bench": ("bench.schema", "save_bench", ""),
     "serve": ("serving.server", "serve", ""),
+    "sign_bundle": ("bundle.signing", "sign_bundle", "sign"),
     "train": ("training.loop", "train", _TRAIN),
     "write_curves": ("report.evaluations", "write_curves", _REPORT),
     "write_report": ("report.html", "write_report", _REPORT),
@@ -168,9 +184,12 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Hedge",
+    "Link",
+    "LinkProfile",
     "Normalisation",
     "Pipeline",
     "Point",
+    "Policy",
     "Prediction",
     "Proposal",
     "QuickstartResult",
@@ -197,15 +216,19 @@ __all__ = [
     "export_serving",
     "fetch_dataset",
     "list_datasets",
+    "list_links",
     "list_targets",
     "load_bench",
     "load_dataset",
+    "load_link",
     "load_recipe",
     "load_run",
     "load_sweep",
     "load_sweep_recipe",
     "load_target",
+    "new_signing_key",
     "open_bundle",
+    "open_link",
     "over_seeds",
     "pick_point",
     "predict",
@@ -215,6 +238,7 @@ __all__ = [
     "run_sweep",
     "save_bench",
     "serve",
+    "sign_bundle",
     "train",
     "write_curves",
     "write_report",

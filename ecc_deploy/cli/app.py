@@ -17,10 +17,12 @@ from ecc_deploy.cli import (
     doctor,
     evaluate,
     export,
+    links,
     quickstart,
     report,
     run,
     serve,
+    sign,
     targets,
     terminal,
     train,
@@ -46,6 +48,7 @@ for verb in (
     export.export,
     debug.debug,
     serve.serve,
+    sign.sign,
     bench.bench,
     compare.compare,
     run.run,
@@ -54,6 +57,7 @@ for verb in (
     app.command()(verb)
 app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
+app.add_typer(links.app, name="links")
 app.add_typer(data.app, name="data")
 
 
