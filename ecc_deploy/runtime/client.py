@@ -86,6 +86,7 @@ class CloudClient(Closing):
         )
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
+        self._ready = self._method("ModelReady", service_pb2.ModelReadyRequest, service_pb2.ModelReadyResponse)
 
     def _method(self, name: str, request: Any, response: Any) -> Any:
         return self._channel.unary_unary(
@@ -126,6 +127,8 @@ class CloudClient(Closing):
             code, detail = error.code(), error.details()
             if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
                 return None
+            if code == grpc.StatusCode.UNIMPLEMENTED:
+                return self._served_by_name(name, end)
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ServerError(
                     f"no server answers at {self.url} within {timeout_s:g} s",
@@ -139,6 +142,20 @@ class CloudClient(Closing):
             raise ServerError(f"the client of {self.url} was closed", "Make a new CloudClient.") from error
         pair_id: str = answer.config.parameters[wire.PAIR_ID].string_value
         return pair_id
+
+    def _served_by_name(self, name: str, end: float) -> str | None:
+        """:meth:`_served` where configurations are not told, which the standard protocol leaves out.
+
+        There a model that is called by the pair is the pair's; one called by its half alone is nobody's.
+        """
+        request = service_pb2.ModelReadyRequest(name=name, version=wire.MODEL_VERSION)
+        try:
+            answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001))
+        except (grpc.RpcError, ValueError):
+            return None
+        if not answer.ready:
+            return None
+        return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
 
     def infer(self, half: str, payload: bytes, codec: str, deadline_s: float) -> CloudAnswer:
         """Let the cloud half ``half`` answer one sample, encoded by ``codec``, within ``deadline_s`` seconds.
