@@ -167,10 +167,18 @@ def descendants(pid: int) -> list[int]:
     found, todo = [], [pid]
     while todo:
         one = todo.pop()
-        if Path(f"/proc/{one}").exists():
+        if is_running(one):
             found.append(one)
         todo += children.get(one, [])
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended and only waits to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _rss(pid: int) -> int:

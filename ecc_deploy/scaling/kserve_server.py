@@ -23,7 +23,7 @@ from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.refusal import RefusalError, invalid, quoted
 
 
-class CloudHalf(kserve.Model):
+class CloudHalf(kserve.Model):  # type: ignore[misc] # of a package that is not here
     """One half under one of its names.
 
     KServe's server answers no ``ModelConfig``; whose half it is, it says by a second name, with the pair in front.
