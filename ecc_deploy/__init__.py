@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
+    from ecc_deploy.runtime.breaker import Breaker as Breaker
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
+    from ecc_deploy.runtime.hedge import Hedge as Hedge
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
     from ecc_deploy.runtime.pipeline import Pipeline as Pipeline
@@ -84,6 +86,7 @@ _SWEEP = "train,sweep"
 _NAMES: dict[str, tuple[str, str, str]] = {
     "Answer": ("runtime.predict", "Answer", ""),
     "Bench": ("bench.schema", "Bench", ""),
+    "Breaker": ("runtime.breaker", "Breaker", ""),
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
     "Comparison": ("comparison.result", "Comparison", ""),
@@ -93,6 +96,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
+    "Hedge": ("runtime.hedge", "Hedge", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
@@ -146,6 +150,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
 __all__ = [
     "Answer",
     "Bench",
+    "Breaker",
     "Bundle",
     "CloudClient",
     "Comparison",
@@ -155,6 +160,7 @@ __all__ = [
     "EdgeRuntime",
     "Engine",
     "Evaluation",
+    "Hedge",
     "Normalisation",
     "Pipeline",
     "Point",
