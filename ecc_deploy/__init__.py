@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ecc_deploy.data.interface import Samples as Samples
     from ecc_deploy.data.registry import list_datasets as list_datasets
     from ecc_deploy.data.registry import load as load_dataset
+    from ecc_deploy.devices.bench import Device as Device
+    from ecc_deploy.devices.bench import bench_on_device as bench_on_device
+    from ecc_deploy.devices.bench import diagnose_device as diagnose_device
     from ecc_deploy.doctor import Diagnosis as Diagnosis
     from ecc_deploy.doctor import diagnose as diagnose
     from ecc_deploy.errors import EccError as EccError
@@ -91,6 +94,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "CloudClient": ("runtime.client", "CloudClient", ""),
     "Comparison": ("comparison.result", "Comparison", ""),
     "DebugResult": ("workbench.debug", "DebugResult", _TRAIN),
+    "Device": ("devices.bench", "Device", ""),
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
@@ -113,10 +117,12 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
+    "bench_on_device": ("devices.bench", "bench_on_device", ""),
     "compare_bundles": ("comparison.compare", "compare_bundles", ""),
     "compile_bundle": ("runtime.on_device", "compile_bundle", ""),
     "debug_bundle": ("workbench.debug", "debug_bundle", _TRAIN),
     "diagnose": ("doctor", "diagnose", ""),
+    "diagnose_device": ("devices.bench", "diagnose_device", ""),
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
@@ -155,6 +161,7 @@ __all__ = [
     "CloudClient",
     "Comparison",
     "DebugResult",
+    "Device",
     "Diagnosis",
     "EccError",
     "EdgeRuntime",
@@ -178,10 +185,12 @@ __all__ = [
     "Target",
     "TargetExport",
     "__version__",
+    "bench_on_device",
     "compare_bundles",
     "compile_bundle",
     "debug_bundle",
     "diagnose",
+    "diagnose_device",
     "evaluate",
     "export_all",
     "export_bundle",
