@@ -22,6 +22,8 @@ from ecc_deploy.runtime.result import Reason
 
 _URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):([0-9]{1,5})")
 
+_UNKNOWN = "?"
+"""No pair_id: what answers knows no models."""
 _ANSWER_BYTES = 16 * 1024
 """Room for everything in an answer but the logits."""
 _TOO_LATE = "the deadline passed before the sample was sent"
@@ -101,7 +103,9 @@ class CloudClient(Closing):
             if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
                 return None
             if code == grpc.StatusCode.UNIMPLEMENTED:
-                return self._served_by_name(name, end)
+                by_name = self._served_by_name(name, end)
+                if by_name is not _UNKNOWN:
+                    return by_name
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ServerError(
                     f"no server answers at {self.url} within {timeout_s:g} s",
@@ -119,13 +123,14 @@ class CloudClient(Closing):
     def _served_by_name(self, name: str, end: float) -> str | None:
         """:meth:`_served` where configurations are not told, which the standard protocol leaves out.
 
-        There a model that is called by the pair is the pair's; one called by its half alone is nobody's.
+        There a model that is called by the pair is the pair's; one called by its half alone is nobody's. A server that
+        does not tell either whether it has a model gives :data:`_UNKNOWN`.
         """
         request = service_pb2.ModelReadyRequest(name=name, version=wire.MODEL_VERSION)
         try:
             answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001))
-        except (grpc.RpcError, ValueError):
-            return None
+        except grpc.RpcError as error:
+            return _UNKNOWN if error.code() == grpc.StatusCode.UNIMPLEMENTED else None
         if not answer.ready:
             return None
         return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
