@@ -104,7 +104,7 @@ class CloudClient(Closing):
                 return None
             if code == grpc.StatusCode.UNIMPLEMENTED:
                 by_name = self._served_by_name(name, end)
-                if by_name is not _UNKNOWN:
+                if by_name != _UNKNOWN:
                     return by_name
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ServerError(
@@ -131,6 +131,8 @@ class CloudClient(Closing):
             answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001))
         except grpc.RpcError as error:
             return _UNKNOWN if error.code() == grpc.StatusCode.UNIMPLEMENTED else None
+        except ValueError:  # the channel was closed meanwhile
+            return None
         if not answer.ready:
             return None
         return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
