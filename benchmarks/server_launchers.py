@@ -56,7 +56,8 @@ def kserve(bundle: Bundle, servers: Path, folder: Path, threads: int = 1) -> Ite
     port, http_port = free_ports(2)
     command = [str(servers / "kserve/bin/python"), "-m", "ecc_deploy.scaling.kserve_server", str(bundle.path)]
     command += ["--grpc-port", str(port), "--http-port", str(http_port), "--threads", str(threads)]
-    with _process(command, bundle, port, folder / "kserve.log") as running:
+    # By default it writes two lines for every request.
+    with _process(command, bundle, port, folder / "kserve.log", {"KSERVE_LOGLEVEL": "WARNING"}) as running:
         yield running
 
 
