@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from ecc_deploy.bundle import Bundle
+from ecc_deploy.runtime.breaker import Breaker
+from ecc_deploy.runtime.choice import Policy
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.cloud import Cloud
 from ecc_deploy.runtime.engine import EdgeRuntime
+from ecc_deploy.runtime.hedge import Hedge
 from ecc_deploy.runtime.pipeline import Pipeline
 from ecc_deploy.runtime.result import Prediction, Route
 from tests import reference
@@ -88,3 +91,44 @@ def test_one_connection_for_many_threads(toy_bundle: Bundle, cloud: CloudClient)
 
     with EdgeRuntime(toy_bundle, "adaptive", cloud=server, deadline_ms=20_000) as runtime:
         run_all(work)
+
+
+def test_everything_at_once_leaves_nothing(toy_bundle: Bundle) -> None:
+    """Policy, breaker and hedging over two clouds that fail now and then, many threads, some of which cancel."""
+    wild = [WildCloud(toy_bundle, seed, failures=0.4) for seed in (7, 8)]
+    breaker = Breaker(failures=4, backoff_s=0.002, max_backoff_s=0.01)
+    policy = Policy(latency_budget_ms=2_000, byte_budget=4_000, max_offload_rate=0.9, probe_s=0.005)
+    answered: dict[int, Prediction] = {}
+
+    def work(thread: int) -> None:
+        chance = random.Random(thread)
+        for index in range(thread * EACH, (thread + 1) * EACH):
+            future = pipeline.submit(IMAGES[index])
+            if chance.random() > 0.2 or not future.cancel():
+                answered[index] = future.result(30)
+
+    with (
+        Hedge(*wild, after_ms=0.5, budget=0.5) as hedge,
+        EdgeRuntime(
+            toy_bundle, "dynamic", cloud=hedge, codec="int4", policy=policy, breaker=breaker, deadline_ms=20_000
+        ) as runtime,
+        Pipeline(runtime, in_flight=5) as pipeline,
+    ):
+        assert runtime.controller is not None
+        runtime.controller._rungs = {"int4": runtime.controller._rungs["int4"]}  # the only one that the clouds read
+        runtime.controller._ranks = [list(runtime.controller._rungs.values())]
+        run_all(work)
+        for _ in range(2000):  # probes of which nobody waits for the end
+            if runtime.controller._under_way < 1e-6 and not runtime.controller._is_probing:
+                break
+            threading.Event().wait(0.005)
+        assert runtime.controller._under_way == pytest.approx(0, abs=1e-6)
+        assert not runtime.controller._is_probing
+    for cloud in wild:
+        cloud.close()
+    for index, prediction in answered.items():
+        check(index, prediction)
+    threading.Event().wait(0.02)
+    assert breaker.ask() is not None, "somebody kept the permit of a probe"
+    assert {p.route for p in answered.values()} == {Route.EDGE, Route.CLOUD}
+    assert hedge.counts.hedges > 0
