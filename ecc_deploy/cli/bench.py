@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli import checks, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 
 
@@ -46,6 +46,7 @@ def bench(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    verify_key: trust.VerifyKey = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +77,7 @@ def bench(
 
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
+    trust.only(verify_key)
     checks.output_file(out)
     of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
     checks.only_with("--device", device, of_devices)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    verify_key: trust.VerifyKey = None,
     in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=4096, help="Requests under way at a time.")] = 1,
     when_full: Annotated[
         WhenFull,
@@ -63,6 +64,7 @@ def run(
 
     Where the cloud does not answer in time, or refuses, the edge does, and the reason says so.
     """
+    trust.only(verify_key)
     import ecc_deploy as ecc
 
     with shown_progress() as progress:
