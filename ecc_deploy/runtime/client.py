@@ -15,6 +15,7 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Manifest
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.runtime.channel import LivelyChannel
 from ecc_deploy.runtime.cloud import CloudAnswer as CloudAnswer
 from ecc_deploy.runtime.cloud import CloudError as CloudError
 from ecc_deploy.runtime.cloud import as_future, cloud_error, failed
@@ -22,6 +23,8 @@ from ecc_deploy.runtime.result import Reason
 
 _URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):([0-9]{1,5})")
 
+_UNKNOWN = "?"
+"""No pair_id: what answers knows no models."""
 _ANSWER_BYTES = 16 * 1024
 """Room for everything in an answer but the logits."""
 _TOO_LATE = "the deadline passed before the sample was sent"
@@ -31,7 +34,8 @@ class CloudClient(Closing):
     """A client of the server at ``url`` (``host:port``) for one bundle. A context manager; safe to call from threads.
 
     It has a gRPC connection of its own, made at the first call, and made again by itself when the server comes back:
-    0.1 to 1 second after a failure. While there is no connection, calls fail at once. Nothing is sent twice.
+    0.1 to 1 second after a failure; also where deadline after deadline passes and nothing at all comes back, see
+    :mod:`~ecc_deploy.runtime.channel`. While there is no connection, calls fail at once. Nothing is sent twice.
 
     Raises :class:`UsageError` for a ``url`` that is not ``host:port``.
     """
@@ -45,20 +49,19 @@ class CloudClient(Closing):
         self._halves = sorted({d.cloud for d in manifest.deployments.values() if d.cloud is not None})
         self._classes = len(manifest.classes)
         self._templates: dict[tuple[str, str], Any] = {}
-        self._channel = grpc.insecure_channel(
-            url,
-            options=[
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.enable_http_proxy", 0),
-                ("grpc.enable_retries", 0),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 1000),  # also how long one attempt to connect may take
-                ("grpc.max_reconnect_backoff_ms", 1000),
-                ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
-            ],
-        )
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.enable_retries", 0),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 1000),  # also how long one attempt to connect may take
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
+        ]
+        self._channel = LivelyChannel(lambda: grpc.insecure_channel(url, options=options))
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
+        self._ready = self._method("ModelReady", service_pb2.ModelReadyRequest, service_pb2.ModelReadyResponse)
 
     def _method(self, name: str, request: Any, response: Any) -> Any:
         return self._channel.unary_unary(
@@ -99,6 +102,10 @@ class CloudClient(Closing):
             code, detail = error.code(), error.details()
             if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
                 return None
+            if code == grpc.StatusCode.UNIMPLEMENTED:
+                by_name = self._served_by_name(name, end)
+                if by_name != _UNKNOWN:
+                    return by_name
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ServerError(
                     f"no server answers at {self.url} within {timeout_s:g} s",
@@ -112,6 +119,23 @@ class CloudClient(Closing):
             raise ServerError(f"the client of {self.url} was closed", "Make a new CloudClient.") from error
         pair_id: str = answer.config.parameters[wire.PAIR_ID].string_value
         return pair_id
+
+    def _served_by_name(self, name: str, end: float) -> str | None:
+        """:meth:`_served` where configurations are not told, which the standard protocol leaves out.
+
+        There a model that is called by the pair is the pair's; one called by its half alone is nobody's. A server that
+        does not tell either whether it has a model gives :data:`_UNKNOWN`.
+        """
+        request = service_pb2.ModelReadyRequest(name=name, version=wire.MODEL_VERSION)
+        try:
+            answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001))
+        except grpc.RpcError as error:
+            return _UNKNOWN if error.code() == grpc.StatusCode.UNIMPLEMENTED else None
+        except ValueError:  # the channel was closed meanwhile
+            return None
+        if not answer.ready:
+            return None
+        return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
 
     def infer(self, half: str, payload: bytes, codec: str, deadline_s: float) -> CloudAnswer:
         """Let the cloud half ``half`` answer one sample, encoded by ``codec``, within ``deadline_s`` seconds.
