@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "backends": {"quantization", "bundle", "zoo"},
     "runtime": {"backends", "bundle", "payload", "preprocess"},
     "serving": {"backends", "bundle", "payload", "preprocess"},
-    "bench": {"runtime", "serving", "bundle", "payload", "data"},
+    "bench": {"runtime", "serving", "links", "bundle", "payload", "data"},
     "report": {"bench", "evaluation", "runtime", "backends"},
     "systems": {"zoo", "bundle"},
     "training": {"systems", "zoo", "data", "bundle"},
