@@ -12,6 +12,7 @@ from ecc_deploy.bench.energy import find_meter
 from ecc_deploy.bench.energy_series import NOT_ASKED, energy_series
 from ecc_deploy.bench.idle import idle_series
 from ecc_deploy.bench.loop import OpenArm
+from ecc_deploy.bench.scenarios import run_scenarios
 from ecc_deploy.bench.schema import Arm
 from ecc_deploy.bench.schema_series import Energy, Scenario
 from ecc_deploy.bench.series import Series
@@ -64,7 +65,7 @@ def measure_beside(
         for result, cold in zip(results, colds, strict=True):
             result.cold = cold
     if series.scenarios:
-        from ecc_deploy.bench.scenarios import run_scenarios
-
-        found.scenarios = run_scenarios(opened, samples, chosen, series, seed=seed, progress=progress)
+        found.scenarios = run_scenarios(
+            opened, samples, chosen, series, deadline_ms=deadline_ms, seed=seed, progress=progress
+        )
     return found

@@ -47,7 +47,10 @@ def block_length(values: np.ndarray) -> int:
     n = len(values)
     if n < 9:
         return 1
-    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if len(counts) == 1:
+        return 1
+    ranks = (np.cumsum(counts) - counts / 2)[which]  # equal values share their mean rank
     ranks -= ranks.mean()
     quiet = max(5, ceil(sqrt(log10(n))))
     furthest = min(ceil(sqrt(n)) + quiet, n - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -40,13 +41,13 @@ def energy_series(
     if isinstance(meter, str):
         return [Energy(not_measured=meter)] * len(arms)
     idle = _Sum()
-    _timed(meter, idle, lambda: time.sleep(seconds))
+    _timed(meter, idle, partial(time.sleep, seconds))
     shuffle = np.random.default_rng([seed, 4])
     sums = [_Sum() for _ in arms]
     for done in range(_ROUNDS):
         for position in shuffle.permutation(len(arms)):
-            arm, own = arms[position], sums[position]
-            _timed(meter, own, lambda arm=arm, own=own: _answer(arm, own, samples, chosen, seconds / _ROUNDS))
+            work = partial(_answer, arms[position], sums[position], samples, chosen, seconds / _ROUNDS)
+            _timed(meter, sums[position], work)
         progress("Energy", done + 1, _ROUNDS, f"{len(arms)} arms")
     idle_watts = sum(idle.joules.values()) / idle.seconds
     return [

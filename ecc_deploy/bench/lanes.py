@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ecc_deploy.bench.arms import ArmSpec
 from ecc_deploy.bench.loop import OpenArm
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 AS_IS = "as-is"
 """In a list of links: the network as it is."""
 LinkMethod = Literal["auto", "netem", "tun", "proxy"]
+
+
+def link_method(name: str) -> LinkMethod:
+    """``name``, if it is a method. Raises :class:`UsageError`."""
+    for known in get_args(LinkMethod):
+        if name == known:
+            return known
+    raise UsageError(f"there is no method {name!r} of emulating a link", f"Known: {', '.join(get_args(LinkMethod))}.")
 
 
 @dataclass

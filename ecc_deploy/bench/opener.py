@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def through(link: Link, cloud: str) -> str:
-    """Where a running server is reached through ``link``. Raises :class:`UsageError` where the link cannot lead there."""
+    """Where a running server is reached through ``link``. Raises :class:`UsageError` where it cannot lead there."""
     if link.far or resolve(cloud).link != "loopback":
         raise UsageError(
             f"the server at {cloud} cannot be reached through the emulated link {link.profile.name} ({link.method})",

@@ -18,6 +18,7 @@ from ecc_deploy.bench.floor import floor
 from ecc_deploy.bench.lanes import Lane, LinkMethod
 from ecc_deploy.bench.loop import LOOP, ORDER, OpenArm, choose_samples, measure, warm_up
 from ecc_deploy.bench.opener import Opener
+from ecc_deploy.bench.scenarios import load_generator
 from ecc_deploy.bench.schema import Arm, Bench
 from ecc_deploy.bench.schema_setting import BeforeAfter
 from ecc_deploy.bench.series import Series
@@ -75,10 +76,10 @@ def bench(
     Raises :class:`UsageError`, :class:`DataError`, :class:`BundleError` (the self-test failed), :class:`ServerError`,
     :class:`LinkError` (a link cannot be emulated here, or is not what it is to be).
     """
-    _check(
-        samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed, minutes=budget_minutes
-    )
+    _check(samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed, minutes=budget_minutes)
     series = series or Series()
+    if series.scenarios:
+        load_generator()  # what is missing is said before anything is measured
     manifest = bundle.manifest
     specs = choose_arms(bundle, arms, image_codecs)
     wanted = lanes.profiles(links)

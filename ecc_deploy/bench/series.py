@@ -20,8 +20,7 @@ class Series:
     """``cold``: repetitions of process start, connection, engine load and first inference. ``idle_s``: gaps after which
     the first offload is timed, ``idle_repetitions`` times each. ``energy_s``: seconds per arm that the energy sensor is
     read. ``scenarios``: under MLPerf LoadGen, at least ``scenario_s`` seconds per arm; ``target_qps``: queries per
-    second of the fixed rate; ``offline_qps``: more than what offline can reach; ``workers``: threads that answer
-    queries of a fixed rate and offline.
+    second of the fixed rate; ``workers``: threads that answer queries of a fixed rate and offline.
 
     Raises :class:`UsageError` for values that make no sense.
     """
@@ -33,15 +32,10 @@ class Series:
     scenarios: Sequence[ScenarioName] = ()
     scenario_s: float = 10.0
     target_qps: float | None = None
-    offline_qps: float = 1000.0
     workers: int = 4
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.scenarios) - set(get_args(ScenarioName)))
-        if unknown:
-            raise UsageError(
-                f"there is no scenario {unknown[0]!r}", f"Known: {', '.join(get_args(ScenarioName))}."
-            )
+        scenario_names(self.scenarios)
         if "fixed-rate" in self.scenarios and self.target_qps is None:
             raise UsageError("a fixed rate needs its queries per second", "Give --qps, for example --qps 20.")
         wrong = [gap for gap in self.idle_s if not 0 < gap <= MOST_IDLE_S]
@@ -55,13 +49,28 @@ class Series:
         ):
             if not (math.isfinite(value) and value >= least):
                 raise UsageError(f"{name} is {value}; the least is {least}")
-        for name, seconds in (
-            ("scenario_s", self.scenario_s),
-            ("target_qps", self.target_qps),
-            ("offline_qps", self.offline_qps),
-        ):
-            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-                raise UsageError(f"{name} is {seconds}; it must be above 0")
+        for name, positive in (("scenario_s", self.scenario_s), ("target_qps", self.target_qps)):
+            if positive is not None and not (math.isfinite(positive) and positive > 0):
+                raise UsageError(f"{name} is {positive}; it must be above 0")
+
+
+def gaps(text: str) -> list[float]:
+    """``0.1,1,5`` as numbers; empty for an empty text. Raises :class:`UsageError`."""
+    try:
+        return [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError:
+        raise UsageError(
+            f"the gaps {text!r} are not numbers with commas between", "For example --idle 0.1,1,5."
+        ) from None
+
+
+def scenario_names(names: Sequence[str]) -> list[ScenarioName]:
+    """``names``, if they are scenarios. Raises :class:`UsageError`."""
+    known: dict[str, ScenarioName] = {name: name for name in get_args(ScenarioName)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"there is no scenario {unknown[0]!r}", f"Known: {', '.join(known)}.")
+    return [known[name] for name in names]
 
 
 def repeated(values: Sequence[float]) -> Repeated:

@@ -29,9 +29,9 @@ class ServerProcess:
     """Context manager: on enter the server is ready at ``url`` (``host:port``); on exit its process has ended.
 
     The process is a group of its own, so that Ctrl-C reaches the benchmark alone, which then ends it; it also ends
-    by itself when this process goes away. ``prefix``: put in front of its command, as what starts it at the far end of a
-    link; ``host``: the address there on which it listens. Raises :class:`ServerError` where it does not come up within
-    ``start_timeout_s``, with what it wrote to stderr.
+    by itself when this process goes away. ``prefix``: put in front of its command, as what starts it at the far end of
+    a link; ``host``: the address there on which it listens. Raises :class:`ServerError` where it does not come up
+    within ``start_timeout_s``, with what it wrote to stderr.
     """
 
     def __init__(

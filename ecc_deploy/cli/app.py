@@ -19,6 +19,7 @@ from ecc_deploy.cli import (
     export,
     quickstart,
     report,
+    results,
     run,
     serve,
     targets,
@@ -55,6 +56,7 @@ for verb in (
 app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
 app.add_typer(data.app, name="data")
+app.add_typer(results.app, name="results")
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -10,6 +10,8 @@ import typer
 from ecc_deploy.cli import checks, terminal
 from ecc_deploy.cli.progress import shown_progress
 
+_LINKS, _SERIES = "Emulated links", "Further series"
+
 
 def bench(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to measure.")],
@@ -46,6 +48,66 @@ def bench(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    link: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--link",
+            metavar="LINK",
+            help="Emulated link: lte, my.toml, rate=10mbit,delay=20ms; as-is for none. Repeatable.",
+            rich_help_panel=_LINKS,
+        ),
+    ] = None,
+    link_method: Annotated[
+        str,
+        typer.Option("--link-method", help="auto, netem, tun or proxy.", rich_help_panel=_LINKS),
+    ] = "auto",
+    cold: Annotated[
+        int, typer.Option("--cold", min=0, metavar="N", help="Cold starts per arm.", rich_help_panel=_SERIES)
+    ] = 0,
+    idle: Annotated[
+        str,
+        typer.Option(
+            "--idle",
+            metavar="S,S,...",
+            help="First offload after these gaps, seconds: 0.1,1,5.",
+            rich_help_panel=_SERIES,
+        ),
+    ] = "",
+    energy: Annotated[
+        float,
+        typer.Option("--energy", min=0, help="Seconds per arm that an energy sensor is read.", rich_help_panel=_SERIES),
+    ] = 0.0,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario",
+            metavar="NAME",
+            help="Under MLPerf LoadGen: single-stream, fixed-rate, offline. Repeatable.",
+            rich_help_panel=_SERIES,
+        ),
+    ] = None,
+    scenario_seconds: Annotated[
+        float,
+        typer.Option("--scenario-seconds", min=0.1, help="Least seconds of a scenario.", rich_help_panel=_SERIES),
+    ] = 10.0,
+    qps: Annotated[
+        float | None,
+        typer.Option("--qps", help="Queries per second of fixed-rate.", rich_help_panel=_SERIES),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, help="Threads that answer a scenario's queries.", rich_help_panel=_SERIES),
+    ] = 4,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget", metavar="MINUTES", help="End the main series after so long, with what it has by then."
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", metavar="FOLDER", help="Also add the results to this store; see `results`."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the results.")] = Path("bench.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
@@ -54,7 +116,21 @@ def bench(
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
     checks.output_file(out)
+    if store is not None:
+        checks.output_folder(store, "--store")
     import ecc_deploy as ecc
+    from ecc_deploy.bench.lanes import link_method as known_method
+    from ecc_deploy.bench.series import Series, gaps, scenario_names
+
+    series = Series(
+        cold=cold,
+        idle_s=gaps(idle),
+        energy_s=energy,
+        scenarios=scenario_names(scenario or ()),
+        scenario_s=scenario_seconds,
+        target_qps=qps,
+        workers=workers,
+    )
 
     with shown_progress() as progress:
         result = ecc.run_bench(
@@ -69,14 +145,22 @@ def bench(
             seed=seed,
             threads=threads,
             deadline_ms=deadline_ms,
+            links=link or (),
+            link_method=known_method(link_method),
+            series=series,
+            budget_minutes=budget,
             progress=progress,
         )
     ecc.save_bench(result, out)
+    if store is not None:
+        from ecc_deploy.bench.store import add
+
+        terminal.note(f"Added to the store: {add(result, store)}")
     for warning in result.warnings:
         terminal.note(f"Note: {warning}")
     if as_json:
         terminal.show_json(result.model_dump(mode="json"))
         return
-    from ecc_deploy.report.tables import comparison_table
+    from ecc_deploy.cli.bench_tables import tables
 
-    terminal.show(comparison_table(result), f"Results: {out}. Next: ecc-deploy report {out} --out report.html")
+    terminal.show(*tables(result), f"Results: {out}. Next: ecc-deploy report {out} --out report.html")

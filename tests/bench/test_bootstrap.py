@@ -31,6 +31,12 @@ def test_block_length_does_not_mind_an_outlier() -> None:
     assert block_length(series) > 15
 
 
+def test_equal_values_are_no_correlation() -> None:
+    answers = np.random.default_rng(0).random(1000) < 0.9  # right or wrong
+    assert block_length(answers.astype(np.float64)) <= 3
+    assert block_length(np.full(1000, 7.0)) == 1
+
+
 @pytest.mark.parametrize("values", [np.ones(50), np.arange(4.0), np.zeros(1), np.arange(1000.0)])
 def test_degenerate_series_have_a_block_length(values: np.ndarray) -> None:
     assert 1 <= block_length(values) <= max(1, len(values))
