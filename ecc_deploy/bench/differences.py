@@ -136,10 +136,8 @@ def _accuracy(before: Arm, after: Arm) -> Difference:
 
 
 def _mean(name: str, unit: str, before: np.ndarray, after: np.ndarray) -> Difference:
-    draws = [
-        resampled(series, [_SEED, i], RESAMPLES, lambda rows: rows.mean(1)) for i, series in enumerate((before, after))
-    ]
-    return _difference(name, unit, float(before.mean()), float(after.mean()), draws[1] - draws[0])
+    each = [resampled(series, [_SEED, i], of=lambda rows: rows.mean(1)) for i, series in enumerate((before, after))]
+    return _difference(name, unit, float(before.mean()), float(after.mean()), each[1] - each[0])
 
 
 def _difference(name: str, unit: str, before: float, after: float, draws: np.ndarray) -> Difference:

@@ -10,8 +10,6 @@ import typer
 from ecc_deploy.cli import checks, terminal
 from ecc_deploy.cli.progress import shown_progress
 
-_LINKS, _SERIES = "Emulated links", "Further series"
-
 
 def bench(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to measure.")],
@@ -54,55 +52,42 @@ def bench(
             "--link",
             metavar="LINK",
             help="Emulated link: lte, my.toml, rate=10mbit,delay=20ms; as-is for none. Repeatable.",
-            rich_help_panel=_LINKS,
         ),
     ] = None,
     link_method: Annotated[
         str,
-        typer.Option("--link-method", help="auto, netem, tun or proxy.", rich_help_panel=_LINKS),
+        typer.Option("--link-method", help="auto, netem, tun or proxy."),
     ] = "auto",
-    cold: Annotated[
-        int, typer.Option("--cold", min=0, metavar="N", help="Cold starts per arm.", rich_help_panel=_SERIES)
-    ] = 0,
+    cold: Annotated[int, typer.Option("--cold", min=0, metavar="N", help="Cold starts per arm.")] = 0,
     idle: Annotated[
         str,
-        typer.Option(
-            "--idle",
-            metavar="S,S,...",
-            help="First offload after these gaps, seconds: 0.1,1,5.",
-            rich_help_panel=_SERIES,
-        ),
+        typer.Option("--idle", metavar="S,S,...", help="First offload after these gaps, seconds: 0.1,1,5."),
     ] = "",
     energy: Annotated[
         float,
-        typer.Option("--energy", min=0, help="Seconds per arm that an energy sensor is read.", rich_help_panel=_SERIES),
+        typer.Option("--energy", min=0, help="Seconds per arm that an energy sensor is read."),
     ] = 0.0,
     scenario: Annotated[
         list[str] | None,
         typer.Option(
-            "--scenario",
-            metavar="NAME",
-            help="Under MLPerf LoadGen: single-stream, fixed-rate, offline. Repeatable.",
-            rich_help_panel=_SERIES,
+            "--scenario", metavar="NAME", help="Under MLPerf LoadGen: single-stream, fixed-rate, offline. Repeatable."
         ),
     ] = None,
     scenario_seconds: Annotated[
         float,
-        typer.Option("--scenario-seconds", min=0.1, help="Least seconds of a scenario.", rich_help_panel=_SERIES),
+        typer.Option("--scenario-seconds", min=0.1, help="Least seconds of a scenario."),
     ] = 10.0,
     qps: Annotated[
         float | None,
-        typer.Option("--qps", help="Queries per second of fixed-rate.", rich_help_panel=_SERIES),
+        typer.Option("--qps", help="Queries per second of fixed-rate."),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option("--workers", min=1, help="Threads that answer a scenario's queries.", rich_help_panel=_SERIES),
+        typer.Option("--workers", min=1, help="Threads that answer a scenario's queries."),
     ] = 4,
     budget: Annotated[
         float | None,
-        typer.Option(
-            "--budget", metavar="MINUTES", help="End the main series after so long, with what it has by then."
-        ),
+        typer.Option("--budget", metavar="MINUTES", help="End the main series early."),
     ] = None,
     store: Annotated[
         Path | None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ecc_deploy.bench.schema import Arm, Bench
-from ecc_deploy.bench.schema_series import Quantiles
+from ecc_deploy.bench.schema_series import Quantiles, Repeated
 from ecc_deploy.report.formats import ABSENT, fixed, percent, signed, significant
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def _colds(bench: Bench) -> Table:
     return grid(["Arm", "process start", "connection", "engine load", "first inference"], lines)
 
 
+def _range(one: Repeated | None) -> str:
+    return ABSENT if one is None else f"{significant(one.p50)} ({significant(one.least)} to {significant(one.most)})"
+
+
 def _idles(bench: Bench) -> Table:
     gaps = sorted({point.gap_s for arm in bench.arms for point in arm.idle})
     lines = []
@@ -136,18 +140,17 @@ def _energies(bench: Bench) -> Table:
 
 
 def _scenarios(bench: Bench) -> Table:
-    lines = []
-    for one in bench.scenarios:
-        lines.append(
-            [
-                f"{one.arm} over {one.link}" if one.link else one.arm,
-                one.name if one.target_qps is None or one.name == "offline" else f"{one.name} {one.target_qps:g}/s",
-                "VALID" if one.valid else f"INVALID: {'; '.join(one.why_not)}",
-                significant(one.qps),
-                ABSENT if one.latency_ms is None else with_interval(one.latency_ms, "p50"),
-                ABSENT if one.latency_ms is None else with_interval(one.latency_ms, "p99"),
-                percent(one.accuracy),
-            ]
-        )
+    lines = [
+        [
+            f"{one.arm} over {one.link}" if one.link else one.arm,
+            one.name if one.target_qps is None or one.name == "offline" else f"{one.name} {one.target_qps:g}/s",
+            "VALID" if one.valid else f"INVALID: {'; '.join(one.why_not)}",
+            significant(one.qps),
+            ABSENT if one.latency_ms is None else with_interval(one.latency_ms, "p50"),
+            ABSENT if one.latency_ms is None else with_interval(one.latency_ms, "p99"),
+            percent(one.accuracy),
+        ]
+        for one in bench.scenarios
+    ]
     heads = ["Arm", "Scenario", "Verdict", "samples/s", "p50, ms (95 %)", "p99, ms (95 %)", "accuracy"]
     return grid(heads, lines, left=3)
