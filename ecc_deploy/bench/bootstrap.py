@@ -75,10 +75,14 @@ def resampled(
     seed: int | Sequence[int],
     resamples: int = RESAMPLES,
     of: Callable[[np.ndarray], np.ndarray] = statistics,
+    length: int | None = None,
 ) -> np.ndarray:
-    """The statistics ``of`` resampled series, ``[resamples, statistics]``; the same for the same ``seed``."""
+    """The statistics ``of`` resampled series, ``[resamples, statistics]``; the same for the same ``seed``.
+
+    ``length``: of the blocks, 1 for what is independent by design; ``None``: :func:`block_length`.
+    """
     series = np.asarray(values, np.float64)
-    n, length = len(series), block_length(series)
+    n, length = len(series), length or block_length(series)
     blocks = ceil(n / length)
     rng = np.random.default_rng(seed)
     found = []

@@ -128,16 +128,21 @@ def _accuracy(before: Arm, after: Arm) -> Difference:
     right = [np.asarray(arm.raw.predicted) == np.asarray(arm.raw.label) for arm in (before, after)]
     if before.raw.sample == after.raw.sample:
         paired = right[1].astype(np.float64) - right[0]
-        draws = resampled(paired, _SEED, of=lambda rows: rows.mean(1))
+        draws = resampled(paired, _SEED, of=_row_means, length=1)
     else:
-        each = [resampled(series, [_SEED, i], of=lambda rows: rows.mean(1)) for i, series in enumerate(right)]
+        each = [resampled(series, [_SEED, i], of=_row_means, length=1) for i, series in enumerate(right)]
         draws = each[1] - each[0]
     return _difference("accuracy", "%", 100 * float(right[0].mean()), 100 * float(right[1].mean()), 100 * draws)
 
 
 def _mean(name: str, unit: str, before: np.ndarray, after: np.ndarray) -> Difference:
-    each = [resampled(series, [_SEED, i], of=lambda rows: rows.mean(1)) for i, series in enumerate((before, after))]
+    each = [resampled(series, [_SEED, i], of=_row_means, length=1) for i, series in enumerate((before, after))]
     return _difference(name, unit, float(before.mean()), float(after.mean()), each[1] - each[0])
+
+
+def _row_means(rows: np.ndarray) -> np.ndarray:
+    means: np.ndarray = rows.mean(1)
+    return means
 
 
 def _difference(name: str, unit: str, before: float, after: float, draws: np.ndarray) -> Difference:
