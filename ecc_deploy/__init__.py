@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
+    from ecc_deploy.scaling.export import ServingExport as ServingExport
+    from ecc_deploy.scaling.export import export_serving as export_serving
     from ecc_deploy.serving.server import Server as Server
     from ecc_deploy.serving.server import serve as serve
     from ecc_deploy.sweep.pick import pick as pick_point
@@ -101,6 +103,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
     "Sweep": ("sweep.result", "Sweep", ""),
+    "ServingExport": ("scaling.export", "ServingExport", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
@@ -111,6 +114,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
+    "export_serving": ("scaling.export", "export_serving", ""),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
@@ -159,6 +163,7 @@ __all__ = [
     "Samples",
     "Seeds",
     "Server",
+    "ServingExport",
     "Sweep",
     "SweepRecipe",
     "Target",
@@ -171,6 +176,7 @@ __all__ = [
     "evaluate",
     "export_all",
     "export_bundle",
+    "export_serving",
     "fetch_dataset",
     "list_datasets",
     "list_targets",

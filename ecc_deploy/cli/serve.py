@@ -21,6 +21,10 @@ def serve(
     max_queue: Annotated[
         int, typer.Option("--max-queue", min=0, help="Requests that wait; one more is refused at once.")
     ] = 64,
+    max_batch_delay_ms: Annotated[
+        float,
+        typer.Option("--max-batch-delay", min=0, max=1000, help="Milliseconds an engine waits for a fuller batch."),
+    ] = 0.0,
 ) -> None:
     """Serve the cloud halves of bundles, until Ctrl-C or SIGTERM.
 
@@ -34,5 +38,14 @@ def serve(
         address = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
         terminal.show(f"Serving {', '.join(map(str, bundles))} at {address}; Ctrl-C ends it.")
 
-    ecc.serve(opened, host=host, port=port, threads=threads, concurrency=concurrency, max_queue=max_queue, ready=ready)
+    ecc.serve(
+        opened,
+        host=host,
+        port=port,
+        threads=threads,
+        concurrency=concurrency,
+        max_queue=max_queue,
+        max_batch_delay_ms=max_batch_delay_ms,
+        ready=ready,
+    )
     terminal.note("Stopped.")

@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--concurrency", type=int, default=1)
     parser.add_argument("--max-queue", type=int, default=64)
+    parser.add_argument("--max-batch-delay", type=float, default=0.0, metavar="MS")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop with the program that holds stdin")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -41,6 +42,7 @@ def main() -> int:
             threads=given.threads,
             concurrency=given.concurrency,
             max_queue=given.max_queue,
+            max_batch_delay_ms=given.max_batch_delay,
             ready=lambda port: print(json.dumps({"port": port}), flush=True),
         )
     except EccError as error:

@@ -32,6 +32,11 @@ class CloudModel(ServedHalf):
             logits.append(self._runner.run({name: filled})[wire.LOGITS][: len(chunk)])
         return np.concatenate(logits)
 
+    @property
+    def batch_limit(self) -> int:
+        """Samples of several requests that are run together, at most: what a fixed batch holds, or ``max_batch``."""
+        return self.max_batch if self.half.batch == "dynamic" else self.half.batch
+
     def warm_up(self) -> None:
         """Answer one golden sample of every deployment that uses this half, so that no client pays for first times.
 

@@ -16,10 +16,10 @@ import grpc
 from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.serving.batching import Batcher
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.service import Service
-from ecc_deploy.serving.slots import Slots
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,7 +34,9 @@ class Server:
     """Serves the cloud halves of ``bundles``. A context manager: started on enter, stopped on exit.
 
     ``threads``: CPU threads of one inference; ``concurrency``: inferences at a time; ``max_queue``: requests that wait
-    for one, beyond which they are refused at once. With ``port`` 0 a free port is taken; :attr:`port` says which.
+    for one, beyond which they are refused at once. Requests for one half that wait are run together, as one batch;
+    ``max_batch_delay_ms``: how long a free engine waits for more of them. With ``port`` 0 a free port is taken;
+    :attr:`port` says which.
 
     Whoever can reach the port can use the server: it knows no users. It binds to this machine alone unless told else.
 
@@ -50,13 +52,16 @@ class Server:
         threads: int = 1,
         concurrency: int = 1,
         max_queue: int = 64,
+        max_batch_delay_ms: float = 0.0,
     ) -> None:
-        for name, value, least, most in (
+        limits: tuple[tuple[str, float, int, int], ...] = (
             ("port", port, 0, 65535),
             ("threads", threads, 1, 1024),
             ("concurrency", concurrency, 1, 1024),
             ("max_queue", max_queue, 0, 4096),
-        ):
+            ("max_batch_delay_ms", max_batch_delay_ms, 0, 1000),
+        )
+        for name, value, least, most in limits:
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value}; it must be from {least} to {most}")
         pairs = [bundle.manifest.pair_id for bundle in bundles]
@@ -79,6 +84,7 @@ class Server:
         self._threads = threads
         self._concurrency = concurrency
         self._max_queue = max_queue
+        self._batcher = Batcher(concurrency, max_queue, max_batch_delay_ms / 1e3)
         self._open = ExitStack()
         self._grpc: grpc.Server | None = None
         self.names: list[str] = []
@@ -104,7 +110,9 @@ class Server:
             raise
 
     def _listen(self, models: list[CloudModel]) -> None:
-        workers = self._concurrency + self._max_queue + SPARE_THREADS
+        # Every request at work or waiting has a thread: those of full batches, those in the queue.
+        at_work = self._concurrency * min(self._max_queue + 1, max(model.batch_limit for model in models))
+        workers = at_work + self._concurrency + self._max_queue + SPARE_THREADS
         largest = max(model.max_batch * (model.max_payload_bytes + 4) for model in models)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="ecc-serve")
         server = grpc.server(
@@ -117,7 +125,7 @@ class Server:
             ],
         )
         catalog = Catalog(models)
-        server.add_generic_rpc_handlers((Service(catalog, Slots(self._concurrency, self._max_queue)).handler(),))
+        server.add_generic_rpc_handlers((Service(catalog, self._batcher).handler(),))
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         try:
             bound = server.add_insecure_port(address)
@@ -136,6 +144,11 @@ class Server:
         if self._grpc is not None:
             self._grpc.stop(grace_s).wait()
         self._open.close()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for an engine now."""
+        return self._batcher.waiting
 
     def wait(self) -> None:
         """Block until the server was stopped."""
@@ -160,6 +173,7 @@ def serve(
     threads: int = 1,
     concurrency: int = 1,
     max_queue: int = 64,
+    max_batch_delay_ms: float = 0.0,
     grace_s: float = 2.0,
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
@@ -181,7 +195,15 @@ def serve(
 
     for number in previous:
         signal.signal(number, stop)
-    server = Server(bundles, host=host, port=port, threads=threads, concurrency=concurrency, max_queue=max_queue)
+    server = Server(
+        bundles,
+        host=host,
+        port=port,
+        threads=threads,
+        concurrency=concurrency,
+        max_queue=max_queue,
+        max_batch_delay_ms=max_batch_delay_ms,
+    )
     try:
         server.start()
         if not asked_to_stop.is_set():

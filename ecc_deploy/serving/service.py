@@ -14,11 +14,11 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from ecc_deploy import wire
+from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.refusal import RefusalError
 from ecc_deploy.serving.request import Request, read_request
-from ecc_deploy.serving.slots import QueueFullError, Slots
 
 log = logging.getLogger("ecc_deploy.serving")
 
@@ -30,14 +30,14 @@ _CONFIG_TYPES = {
 
 
 class Service:
-    """Answers for the models of ``catalog``; ``slots`` bounds how many engines run and how many requests wait.
+    """Answers for the models of ``catalog``; ``batcher`` bounds how many engines run and how many requests wait.
 
     Everything else of the protocol is UNIMPLEMENTED, as gRPC says it.
     """
 
-    def __init__(self, catalog: Catalog, slots: Slots) -> None:
+    def __init__(self, catalog: Catalog, batcher: Batcher) -> None:
         self._catalog = catalog
-        self._slots = slots
+        self._batcher = batcher
         self._failures = itertools.count(1)
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -83,37 +83,40 @@ class Service:
         start = time.perf_counter_ns()
         request = read_request(message, self._catalog)
         codec = request.model.codec(request.codec)
-        arrived = time.perf_counter_ns()
-        self._wait_for_slot(context)
         try:
-            # Whoever asked may have gone while the request waited; then nobody wants the answer.
-            if not context.is_active():
-                raise RefusalError(grpc.StatusCode.CANCELLED, "the caller went while the request waited")
-            started = time.perf_counter_ns()
-            samples = request.model.decode(request.payloads, codec) if request.direct is None else request.direct
-            inputs = request.model.prepare(samples)
-            decoded = time.perf_counter_ns()
-            logits = request.model.run(inputs)
-            computed = time.perf_counter_ns()
-        finally:
-            self._slots.release()
-        answer = _answer(request, logits)
-        parameters = answer.parameters
-        parameters[wire.QUEUE_NS].int64_param = started - arrived
-        parameters[wire.DECODE_NS].int64_param = decoded - started
-        parameters[wire.COMPUTE_NS].int64_param = computed - decoded
-        parameters[wire.SERVER_NS].int64_param = time.perf_counter_ns() - start
-        return answer
-
-    def _wait_for_slot(self, context: grpc.ServicerContext) -> None:
-        try:
-            in_time = self._slots.acquire(context.time_remaining())
+            self._batcher.admit()
         except QueueFullError:
             raise RefusalError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "the server is busy and its queue is full; try later"
             ) from None
-        if not in_time:
-            raise RefusalError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited")
+        # Decoded by every request for itself, before the engine is free: what is wrong with one concerns no other.
+        decoding = time.perf_counter_ns()
+        try:
+            samples = request.model.decode(request.payloads, codec) if request.direct is None else request.direct
+            inputs = request.model.prepare(samples)
+        except BaseException:
+            self._batcher.dismiss()
+            raise
+        decoded = time.perf_counter_ns()
+        done = self._run(request.model, inputs, context)
+        answer = _answer(request, done.outputs)
+        parameters = answer.parameters
+        parameters[wire.QUEUE_NS].int64_param = done.queue_ns
+        parameters[wire.DECODE_NS].int64_param = decoded - decoding
+        parameters[wire.COMPUTE_NS].int64_param = done.compute_ns
+        parameters[wire.SERVER_NS].int64_param = time.perf_counter_ns() - start
+        return answer
+
+    def _run(self, model: CloudModel, inputs: np.ndarray, context: grpc.ServicerContext) -> Done:
+        try:
+            # Whoever asked may have gone while the request waited; then nobody wants the answer.
+            return self._batcher.run(model, inputs, context.time_remaining(), context.is_active)
+        except LateError:
+            raise RefusalError(
+                grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited"
+            ) from None
+        except GoneError:
+            raise RefusalError(grpc.StatusCode.CANCELLED, "the caller went while the request waited") from None
 
     def _live(self, request: Any, context: grpc.ServicerContext) -> Any:
         return service_pb2.ServerLiveResponse(live=True)

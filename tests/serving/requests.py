@@ -1,14 +1,17 @@
 """Requests as a client would write them, and a call of the server's handler without a network."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import numpy as np
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.payload import TensorSpec, make_codec
+from ecc_deploy.serving import Server
 from ecc_deploy.serving.service import Service
 from tests.toy import samples
 
@@ -43,6 +46,11 @@ def png(count: int = 3) -> list[bytes]:
     """``images`` as PNG files."""
     codec = make_codec("png", IMAGE)
     return [codec.encode(image) for image in images(count)]
+
+
+def stub(server: Server, stack: list[grpc.Channel]) -> service_pb2_grpc.GRPCInferenceServiceStub:
+    stack.append(grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]))
+    return service_pb2_grpc.GRPCInferenceServiceStub(stack[-1])
 
 
 class AbortedError(Exception):
@@ -97,3 +105,10 @@ def golden_boundary(bundle: Bundle) -> np.ndarray:
     from ecc_deploy.bundle.golden import load_golden
 
     return load_golden(bundle).output("encode", "boundary")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in 10 seconds"
+        time.sleep(0.001)

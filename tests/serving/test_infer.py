@@ -1,23 +1,22 @@
 """ModelInfer without a network: right answers, and a plain word on every wrong request."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.payload import make_codec
+from ecc_deploy.serving.batching import Batcher
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.service import Service
-from ecc_deploy.serving.slots import Slots
 from tests import reference
 from tests.serving.requests import (
     BOUNDARY,
@@ -30,23 +29,10 @@ from tests.serving.requests import (
     payload_request,
     png,
     tensor_request,
+    wait_until,
 )
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-REFUSALS = {INVALID, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
-
-
-@pytest.fixture(scope="module")
-def models(toy_bundle: Bundle) -> Iterator[list[CloudModel]]:
-    models = [CloudModel(toy_bundle, key, threads=1) for key in ("full", "tail")]
-    yield models
-    for model in models:
-        model.close()
-
-
-@pytest.fixture(scope="module")
-def service(models: list[CloudModel]) -> Service:
-    return Service(Catalog(models), Slots(1, max_queue=4))
 
 
 def test_payloads_are_answered_as_one_batch(service: Service) -> None:
@@ -212,75 +198,6 @@ def test_contents_must_be_as_many_as_the_shape_says(service: Service) -> None:
         infer(service, request)
 
 
-def answers_or_refuses(service: Service, message: bytes) -> None:
-    """The one thing that must hold for any request: an answer, or a refusal that blames the request."""
-    refusal = None
-    try:
-        answer = infer(service, message)
-    except AbortedError as error:
-        refusal = error
-    if refusal is None:
-        assert logits(answer).shape[1] == 4
-        return
-    assert refusal.code in REFUSALS, refusal
-    assert refusal.message
-    assert "Traceback" not in refusal.message
-
-
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@FUZZ
-@given(st.binary(max_size=300))
-def test_any_bytes_as_a_request(service: Service, message: bytes) -> None:
-    answers_or_refuses(service, message)
-
-
-@FUZZ
-@given(
-    st.sampled_from(["full", "tail"]),
-    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6),
-    st.integers(0, 40),
-)
-def test_a_damaged_request(service: Service, model: str, changes: list[tuple[int, int]], cut: int) -> None:
-    valid = payload_request(
-        model, png(2) if model == "full" else [bytes(8)] * 2, codec="png" if model == "full" else "int4"
-    )
-    message = bytearray(valid.SerializeToString())
-    for position, value in changes:
-        message[position % len(message)] = value
-    answers_or_refuses(service, bytes(message[: len(message) - cut] if cut < 20 else message))
-
-
-@FUZZ
-@given(
-    model=st.sampled_from(["full", "tail", "toy/full", "", "\x00", "x" * 300]),
-    name=st.sampled_from(["payload", "image", "boundary", "logits", ""]),
-    datatype=st.sampled_from(["BYTES", "UINT8", "FP32", "INT8", ""]),
-    shape=st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 9), max_size=6),
-    raw=st.lists(st.binary(max_size=200), max_size=3),
-    contents=st.lists(st.binary(max_size=20), max_size=3),
-    codec=st.none() | st.text(max_size=70) | st.sampled_from(["png", "raw", "int4+zstd:19", "jpeg:50", "webp:1"]),
-)
-@example("full", "image", "UINT8", [1, 8, 8, 1], [bytes(64)], [], None)
-@example("tail", "payload", "BYTES", [1], [wire.pack_bytes([b"\x28\xb5\x2f\xfd" + b"\xff" * 40])], [], "int4+zstd")
-def test_a_well_formed_request_of_anything(
-    service: Service,
-    model: str,
-    name: str,
-    datatype: str,
-    shape: list[int],
-    raw: list[bytes],
-    contents: list[bytes],
-    codec: str | None,
-) -> None:
-    request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=raw)
-    request.inputs.add(name=name, datatype=datatype, shape=shape).contents.bytes_contents.extend(contents)
-    if codec is not None:
-        request.parameters["codec"].string_param = codec
-    answers_or_refuses(service, request.SerializeToString())
-
-
 def test_a_failure_of_ours_is_logged_and_not_told(
     models: list[CloudModel], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,15 +205,15 @@ def test_a_failure_of_ours_is_logged_and_not_told(
         raise RuntimeError("the secret of /etc")
 
     monkeypatch.setattr(CloudModel, "run", fail)
-    slots = Slots(1, max_queue=0)
-    service = Service(Catalog(models), slots)
+    batcher = Batcher(1, max_queue=0)
+    service = Service(Catalog(models), batcher)
     with caplog.at_level(logging.ERROR, "ecc_deploy.serving"), pytest.raises(AbortedError) as refused:
         infer(service, payload_request("full", png()))
     assert refused.value.code == grpc.StatusCode.INTERNAL
     assert refused.value.message == "the server failed; its log says why, under failure 1"
     assert "failure 1" in caplog.text
     assert "the secret of /etc" in caplog.text
-    assert slots.acquire(), "the slot was not given back"
+    batcher.admit()  # the engine was given back
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((3, 5), np.float32), np.zeros((2, 4), np.float32), np.zeros((3, 4))])
@@ -316,17 +233,48 @@ def test_a_caller_who_went_is_not_computed_for(service: Service, monkeypatch: py
     assert refused.value.code == grpc.StatusCode.CANCELLED
 
 
-def test_a_deadline_that_passes_in_the_queue_ends_the_wait(models: list[CloudModel]) -> None:
-    slots = Slots(1, max_queue=1)
-    slots.acquire()
+class Slow:
+    """An engine that is at work until it is told to end."""
+
+    batch_limit = 1
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        assert self.go.wait(20)
+        return inputs
+
+
+@pytest.fixture
+def busy() -> Iterator[Batcher]:
+    """One engine, at work; room for one request to wait."""
+    batcher, engine = Batcher(1, max_queue=1), Slow()
+    batcher.admit()
+    thread = threading.Thread(target=lambda: batcher.run(engine, np.zeros(1)))
+    thread.start()
+    wait_until(lambda: batcher.waiting == 0)
+    yield batcher
+    engine.go.set()
+    thread.join()
+
+
+def test_a_deadline_that_passes_in_the_queue_ends_the_wait(models: list[CloudModel], busy: Batcher) -> None:
     with pytest.raises(AbortedError, match="while the request waited") as refused:
-        infer(Service(Catalog(models), slots), payload_request("full", png()), Context(remaining=0.01))
+        infer(Service(Catalog(models), busy), payload_request("full", png()), Context(remaining=0.01))
     assert refused.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert busy.waiting == 0
 
 
-def test_a_full_queue_refuses(models: list[CloudModel]) -> None:
-    slots = Slots(1, max_queue=0)
-    slots.acquire()
+def test_a_full_queue_refuses(models: list[CloudModel], busy: Batcher) -> None:
+    busy.admit()
     with pytest.raises(AbortedError, match="queue is full") as refused:
-        infer(Service(Catalog(models), slots), payload_request("full", png()))
+        infer(Service(Catalog(models), busy), payload_request("full", png()))
     assert refused.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_payload_that_cannot_be_decoded_keeps_no_place(service: Service) -> None:
+    for _ in range(6):  # more than may wait
+        with pytest.raises(AbortedError, match="payload 0 is not png"):
+            infer(service, payload_request("full", [b"x"]))
+    assert logits(infer(service, payload_request("full", png()))).shape == (3, 4)

@@ -1,6 +1,5 @@
 """The server over a real connection, spoken to by the protocol's own unmodified client."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from ecc_deploy.bundle import Bundle, Manifest, write_bundle
@@ -17,8 +15,7 @@ from ecc_deploy.errors import BundleError, ServerError, UsageError
 from ecc_deploy.serving import Server
 from ecc_deploy.serving.model import CloudModel
 from tests import reference
-from tests.serving.requests import images, logits, payload_request, png
-from tests.serving.test_slots import wait_until
+from tests.serving.requests import images, logits, payload_request, png, stub
 
 
 @pytest.fixture(scope="module")
@@ -113,19 +110,6 @@ class TestTritonClient:
         assert refused.value.status() == "StatusCode.UNIMPLEMENTED"
 
 
-def stub(server: Server, stack: list[grpc.Channel]) -> service_pb2_grpc.GRPCInferenceServiceStub:
-    stack.append(grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]))
-    return service_pb2_grpc.GRPCInferenceServiceStub(stack[-1])
-
-
-@pytest.fixture
-def channels() -> Iterator[list[grpc.Channel]]:
-    opened: list[grpc.Channel] = []
-    yield opened
-    for channel in opened:
-        channel.close()
-
-
 def test_a_message_beyond_the_bound_is_refused(toy_server: Server, channels: list[grpc.Channel]) -> None:
     raw = payload_request("full", [b"x" * 400_000])
     with pytest.raises(grpc.RpcError) as refused:
@@ -143,89 +127,6 @@ def test_bytes_that_are_no_message_are_refused(toy_server: Server, channels: lis
     with pytest.raises(grpc.RpcError) as refused:
         call(b"\xff\xff\xff", timeout=10)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-class Held:
-    """Engines that wait until they are let go."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.entered = 0
-        self.go = threading.Event()
-        original = CloudModel.run
-
-        def run(model: CloudModel, inputs: np.ndarray) -> np.ndarray:
-            self.entered += 1
-            assert self.go.wait(20)
-            return original(model, inputs)
-
-        self._set = lambda: monkeypatch.setattr(CloudModel, "run", run)
-
-    def hold(self) -> None:
-        self._set()
-
-
-def test_beyond_the_queue_requests_are_refused_at_once_and_the_others_answered(
-    toy_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, channels: list[grpc.Channel]
-) -> None:
-    held = Held(monkeypatch)
-    with Server([toy_bundle], concurrency=2, max_queue=1) as server:
-        held.hold()
-        ask = stub(server, channels)
-        working = [ask.ModelInfer.future(payload_request("full", png()), timeout=20) for _ in range(2)]
-        wait_until(lambda: held.entered == 2)
-        # Of two more, one finds the place in the queue and the other is refused, while the engines are held.
-        more = [ask.ModelInfer.future(payload_request("full", png()), timeout=20) for _ in range(2)]
-        wait_until(lambda: any(call.done() for call in more))
-        refused = next(call for call in more if call.done())
-        assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert ask.ServerLive(service_pb2.ServerLiveRequest(), timeout=5).live, "health must answer under load"
-        held.go.set()
-        for call in (*working, *(call for call in more if call is not refused)):
-            np.testing.assert_allclose(logits(call.result()), reference.cloud_logits(images()), atol=1e-4)
-        queued = [call.result().parameters["queue_ns"].int64_param for call in more if call is not refused]
-        assert queued[0] > 0
-
-
-def test_a_request_whose_caller_went_is_not_computed(
-    toy_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, channels: list[grpc.Channel]
-) -> None:
-    held = Held(monkeypatch)
-    with Server([toy_bundle], max_queue=4) as server:
-        held.hold()
-        ask = stub(server, channels)
-        working = ask.ModelInfer.future(payload_request("full", png()), timeout=20)
-        wait_until(lambda: held.entered == 1)
-        with pytest.raises(grpc.RpcError) as late:
-            ask.ModelInfer(payload_request("full", png()), timeout=0.05)
-        assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        cancelled = ask.ModelInfer.future(payload_request("full", png()), timeout=20)
-        live = service_pb2.ServerLiveRequest()
-        ask.ServerLive(live, timeout=20)  # on the same connection: the request before it is there, too
-        cancelled.cancel()
-        ask.ServerLive(live, timeout=20)  # and so is its end
-        held.go.set()
-        working.result()
-        ask.ModelInfer(payload_request("full", png()), timeout=20)
-        assert held.entered == 2, "the late and the cancelled request must not reach the engine"
-
-
-def test_stop_lets_the_requests_at_work_finish(
-    toy_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, channels: list[grpc.Channel]
-) -> None:
-    held = Held(monkeypatch)
-    server = Server([toy_bundle])
-    server.start()
-    held.hold()
-    working = stub(server, channels).ModelInfer.future(payload_request("full", png()), timeout=20)
-    wait_until(lambda: held.entered == 1)
-    threading.Timer(0.1, held.go.set).start()
-    server.stop(grace_s=10)
-    np.testing.assert_allclose(logits(working.result()), reference.cloud_logits(images()), atol=1e-4)
-    server.stop()
-    server.wait()
-    with pytest.raises(grpc.RpcError) as gone:
-        stub(server, channels).ModelInfer(payload_request("full", png()), timeout=5)
-    assert gone.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_port_in_use_is_an_error_with_a_hint(toy_server: Server, toy_bundle: Bundle) -> None:
