@@ -39,6 +39,7 @@ def measure_beside(
     *,
     threads: int,
     deadline_ms: float,
+    is_server_here: bool,
     seed: int,
     progress: Progress,
 ) -> Beside:
@@ -52,18 +53,20 @@ def measure_beside(
             result.idle = own
     energies = [Energy(not_measured=NOT_ASKED)] * len(opened)
     if series.energy_s:
-        energies = energy_series(
-            opened, samples, chosen, find_meter(), seconds=series.energy_s, seed=seed, progress=progress
-        )
+        meter = find_meter()
+        energies = energy_series(opened, samples, chosen, meter, seconds=series.energy_s, seed=seed, progress=progress)
+        if is_server_here and not isinstance(meter, str):
+            found.remarks.append("the energy is that of edge and cloud together: the server ran on the same machine")
     for result, energy in zip(results, energies, strict=True):
         result.energy = energy
     if series.cold:
-        colds, found.remarks = cold_series(
+        colds, remarks = cold_series(
             opened, bundle, samples,
             repetitions=series.cold, threads=threads, deadline_ms=deadline_ms, seed=seed, progress=progress,
         )  # fmt: skip
         for result, cold in zip(results, colds, strict=True):
             result.cold = cold
+        found.remarks += remarks
     if series.scenarios:
         found.scenarios = run_scenarios(
             opened, samples, chosen, series, deadline_ms=deadline_ms, seed=seed, progress=progress

@@ -95,6 +95,11 @@ class Opener:
         """Whether an arm of it has a server."""
         return self._link is not None
 
+    @property
+    def has_server(self) -> bool:
+        """Whether it has started one."""
+        return self._server is not None
+
     def server_report(self) -> str | None:
         """How the server that was started has ended; ``None`` while it runs, or where none was started."""
         return self._server.exit_report() if self._server else None

@@ -107,7 +107,8 @@ def bench(
         results = [_summary(arm, manifest, ways, seed) for arm in opened]
         beside = measure_beside(
             opened, results, bundle, test, chosen, series,
-            threads=threads, deadline_ms=deadline_ms, seed=seed, progress=progress,
+            threads=threads, deadline_ms=deadline_ms, is_server_here=any(way.opener.has_server for way in ways),
+            seed=seed, progress=progress,
         )  # fmt: skip
         after = sensors.conditions()
         used = [way.opener for way in ways if way.opener.is_used or way is ways[0]]
