@@ -25,7 +25,8 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of one arm in both runs: ``change`` is ``after - before``, with its 95 % interval.
+    """One figure of one arm in both runs: ``change`` is ``after - before``, with its 95 % interval from ``low`` to
+    ``high``; ``ratio`` is ``after / before``, ``None`` where that was 0.
 
     ``verdict``: "lower" or "higher" where the whole interval is; else a difference is not shown.
     """
@@ -37,17 +38,8 @@ class Difference:
     change: float
     low: float
     high: float
-
-    @property
-    def ratio(self) -> float | None:
-        """``after / before``."""
-        return self.after / self.before if self.before else None
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.high < 0:
-            return "lower"
-        return "higher" if self.low > 0 else "not shown"
+    ratio: float | None
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -147,7 +139,8 @@ def _row_means(rows: np.ndarray) -> np.ndarray:
 
 def _difference(name: str, unit: str, before: float, after: float, draws: np.ndarray) -> Difference:
     low, high = interval(draws)
-    return Difference(name, unit, before, after, after - before, low, high)
+    verdict: Verdict = "lower" if high < 0 else "higher" if low > 0 else "not shown"
+    return Difference(name, unit, before, after, after - before, low, high, after / before if before else None, verdict)
 
 
 def _changed(before: Bench, after: Bench) -> Iterator[Changed]:
