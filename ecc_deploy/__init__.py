@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
+    from ecc_deploy.runtime.pipeline import Pipeline as Pipeline
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
@@ -93,6 +94,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
+    "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
@@ -154,6 +156,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Normalisation",
+    "Pipeline",
     "Point",
     "Prediction",
     "Proposal",

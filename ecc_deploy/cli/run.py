@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ecc_deploy.runtime.predict import Answer
+
+
+class WhenFull(str, Enum):
+    """What happens to a sample that is to be sent while no place in flight is free."""
+
+    WAIT = "wait"
+    EDGE = "edge"
 
 
 def run(
@@ -31,6 +39,11 @@ def run(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=4096, help="Requests under way at a time.")] = 1,
+    when_full: Annotated[
+        WhenFull,
+        typer.Option("--when-full", help="With that many under way: wait for a place, or let the edge answer."),
+    ] = WhenFull.WAIT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
@@ -48,6 +61,8 @@ def run(
             resize=resize,
             threads=threads,
             deadline_ms=deadline_ms,
+            in_flight=in_flight,
+            when_full="edge" if when_full is WhenFull.EDGE else "wait",
             progress=progress,
         )
     if as_json:
