@@ -11,7 +11,7 @@ from tests.cli.conftest import Cli
 from tests.report.fake_bench import Maker, fake_bench
 
 LTE = LinkFacts(name="lte", title="LTE, good signal", method="tun", rtt_ms=50, up_mbit=10)
-QUANTILES = Quantiles(p50=61, p90=62, p95=63, p99=64, mean=61.5, ci95={"p50": (60.25, 61.75), "p99": (63, 65)})
+QUANTILES = Quantiles(p50=61, p90=62, p95=63, p99=64, mean=61.5, ci95={"p50": (60.3, 61.8), "p99": (63, 65)})
 
 
 def _arms(maker: Maker) -> list[Arm]:
