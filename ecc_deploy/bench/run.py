@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecc_deploy.bench import bootstrap, lanes, sensors, wirebytes
 from ecc_deploy.bench.arms import choose_arms
@@ -51,7 +51,7 @@ def bench(
     data_folder: str | Path | None = None,
     links: Sequence[str | LinkProfile] = (),
     link_method: LinkMethod = "auto",
-    series: Series | None = None,
+    series: Series | Mapping[str, Any] | None = None,
     budget_minutes: float | None = None,
     progress: Progress = silent,
 ) -> Bench:
@@ -67,8 +67,8 @@ def bench(
     ``links``: every arm that sends something is measured over each of them: a name, a file or a text of
     :func:`ecc_deploy.links.load_link`, ``"as-is"`` for the network as it is. Each is emulated on this machine by
     ``link_method``, checks itself first, and has a server of its own at its far end; all are open at once. ``series``:
-    what to measure beside, after the main series. ``budget_minutes``: of the main series; it ends early, after the
-    same samples for all arms.
+    what to measure beside, after the main series; its fields by name are as good. ``budget_minutes``: of the main
+    series; it ends early, after the same samples for all arms.
 
     The golden self-test runs first, on both sides. A server that goes away meanwhile loses no sample: the edge
     answers, the sample is marked, and ``warnings`` of the result says so.
@@ -77,7 +77,7 @@ def bench(
     :class:`LinkError` (a link cannot be emulated here, or is not what it is to be).
     """
     _check(samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed, minutes=budget_minutes)
-    series = series or Series()
+    series = series if isinstance(series, Series) else Series(**(series or {}))
     if series.scenarios:
         load_generator()  # what is missing is said before anything is measured
     manifest = bundle.manifest

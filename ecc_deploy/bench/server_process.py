@@ -38,15 +38,15 @@ class ServerProcess:
         self,
         bundle: Path,
         *,
-        threads: int = 1,
         host: str = HOST,
         prefix: Sequence[str] = (),
+        threads: int = 1,
         start_timeout_s: float = 60.0,
         stop_timeout_s: float = 5.0,
-    ):
-        self._host = host
+    ) -> None:
         self._prefix = list(prefix)
         self._bundle = bundle
+        self._host = host
         self._threads = threads
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -58,7 +58,7 @@ class ServerProcess:
     def __enter__(self) -> Self:
         try:
             self.port = self._start()
-            self.url = f"{self._host}:{self.port}"
+            self.url = f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
         except BaseException:
             self.stop()
             raise

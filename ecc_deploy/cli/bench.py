@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ecc_deploy.cli import checks, terminal
 from ecc_deploy.cli.progress import shown_progress
+from ecc_deploy.errors import UsageError
 
 
 def bench(
@@ -93,6 +95,29 @@ def bench(
         Path | None,
         typer.Option("--store", metavar="FOLDER", help="Also add the results to this store; see `results`."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="USER@HOST",
+            help="Measure on this machine, by ssh: user@host[:port], or a name of ~/.ssh/config.",
+        ),
+    ] = None,
+    serve_at: Annotated[
+        str | None,
+        typer.Option(
+            "--serve-at",
+            metavar="ADDRESS",
+            help="With --device: address of this machine that it reaches directly. Default: an ssh tunnel.",
+        ),
+    ] = None,
+    device_python: Annotated[
+        str | None,
+        typer.Option("--device-python", metavar="PATH", help="With --device: its Python. Default: found there."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", metavar="FILE", help="With --device: instead of ~/.ssh/config.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the results.")] = Path("bench.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
@@ -101,6 +126,13 @@ def bench(
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
     checks.output_file(out)
+    of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
+    checks.only_with("--device", device, of_devices)
+    if device is not None and link:
+        raise UsageError(
+            "--link is given with --device, and the link to a device is the real one",
+            "Leave --link out, or measure here with it.",
+        )
     if store is not None:
         checks.output_folder(store, "--store")
     import ecc_deploy as ecc
@@ -117,25 +149,43 @@ def bench(
         workers=workers,
     )
 
+    options: dict[str, Any] = {
+        "samples": samples,
+        "arms": arch or None,
+        "image_codecs": image_codec or None,
+        "dataset": dataset,
+        "data_folder": data_folder,
+        "warmup": warmup,
+        "seed": seed,
+        "threads": threads,
+        "deadline_ms": deadline_ms,
+        "budget_minutes": budget,
+    }
+
     with shown_progress() as progress:
-        result = ecc.run_bench(
-            ecc.open_bundle(bundle),
-            cloud=cloud,
-            samples=samples,
-            arms=arch or None,
-            image_codecs=image_codec or None,
-            dataset=dataset,
-            data_folder=data_folder,
-            warmup=warmup,
-            seed=seed,
-            threads=threads,
-            deadline_ms=deadline_ms,
-            links=link or (),
-            link_method=known_method(link_method),
-            series=series,
-            budget_minutes=budget,
-            progress=progress,
-        )
+        opened = ecc.open_bundle(bundle)
+        if device is None:
+            result = ecc.run_bench(
+                opened,
+                cloud=cloud,
+                **options,
+                links=link or (),
+                link_method=known_method(link_method),
+                series=series,
+                progress=progress,
+            )
+        else:
+            there = ecc.Device(device, device_python, ssh_config)
+            result = ecc.bench_on_device(
+                opened,
+                there,
+                cloud=cloud,
+                serve_at=serve_at,
+                **options,
+                series=asdict(series),
+                progress=progress,
+                note=terminal.note,
+            )
     ecc.save_bench(result, out)
     if store is not None:
         from ecc_deploy.bench.store import add
