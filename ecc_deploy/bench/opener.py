@@ -112,7 +112,7 @@ class Opener:
             where = "was running at the address given; its threads are not known"
         else:
             where = "none: no arm needs one"
-        link = self._link if self._emulated is None else f"emulated: {self._emulated.profile.name}"
+        link = self._link if self._emulated is None else f"{self._emulated.profile.name} (emulated)"
         return {"server": where, "threads_cloud": self._threads if self._server else None, "link": link}
 
     def _connect(self) -> tuple[CloudClient, WireCounter | None]:

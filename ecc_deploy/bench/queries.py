@@ -84,15 +84,21 @@ class Queries:
         self._loadgen = loadgen
         system = loadgen.ConstructSUT(self._issue, lambda: None)
         library = loadgen.ConstructQSL(self.count, in_memory, lambda indices: None, lambda indices: None)
-        test = threading.Thread(
-            target=loadgen.StartTestWithLogSettings, args=(system, library, settings, log), daemon=True
-        )
-        test.start()
+        ended = threading.Event()
+
+        def test() -> None:
+            try:
+                loadgen.StartTestWithLogSettings(system, library, settings, log)
+            finally:
+                ended.set()
+
+        threading.Thread(target=test, daemon=True).start()
         try:
-            test.join()
+            # Not Thread.join: interrupted once, it takes the thread for ended (CPython up to 3.12).
+            ended.wait()
         except BaseException:
             self._stop = True
-            test.join()
+            ended.wait()
             raise
         finally:
             loadgen.DestroyQSL(library)

@@ -26,6 +26,9 @@ _PI_FLAGS = {
 }
 """Bits of ``vcgencmd get_throttled``, as documented by Raspberry Pi."""
 _COUNTS = ("core_throttle_count", "package_throttle_count")
+_MUCH_STOLEN = 0.05
+_LEAST_S = 5.0
+"""Below, what the clock of a second's resolution says is no share."""
 _COLDEST, _HOTTEST = -40.0, 150.0
 """Celsius; a zone that says anything else has no sensor behind it."""
 
@@ -150,4 +153,16 @@ def remarks(before: Conditions, after: Conditions) -> list[str]:
         )
     if before.cpu_governor != after.cpu_governor:
         found.append(f"the CPU governor changed from {before.cpu_governor} to {after.cpu_governor} meanwhile")
+    stolen = _stolen(before, after)
+    if stolen is not None and stolen > _MUCH_STOLEN:
+        found.append(f"the hypervisor gave {stolen:.0%} of the CPU time to others meanwhile")
     return found
+
+
+def _stolen(before: Conditions, after: Conditions) -> float | None:
+    """Share of the CPU time between, all cores together."""
+    one, other = (datetime.fromisoformat(at.replace("Z", "+00:00")) for at in (before.at, after.at))
+    available = (other - one).total_seconds() * (os.cpu_count() or 1)
+    if before.cpu_steal_s is None or after.cpu_steal_s is None or available < _LEAST_S:
+        return None
+    return (after.cpu_steal_s - before.cpu_steal_s) / available

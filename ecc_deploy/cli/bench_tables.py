@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ecc_deploy.bench.schema import Arm, Bench
 from ecc_deploy.bench.schema_series import Quantiles, Repeated
-from ecc_deploy.report.formats import ABSENT, fixed, percent, signed, significant
+from ecc_deploy.report.formats import ABSENT, NBSP, fixed, percent, signed, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,8 +55,13 @@ def grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) ->
     for i, head in enumerate(heads):
         table.add_column(Text(head), justify="left" if i < left else "right", no_wrap=i >= left)
     for line in lines:
-        table.add_row(*(Text("".join(c if c.isprintable() or c == "\n" else "�" for c in cell)) for cell in line))
+        table.add_row(*(Text(_plain(cell)) for cell in line))
     return table
+
+
+def _plain(text: str) -> str:
+    """Without control characters: a name must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == NBSP else "\ufffd" for c in text)
 
 
 def label(arm: Arm) -> str:

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -29,10 +31,12 @@ class Slow:
         self._known = {image.tobytes(): i for i, image in enumerate(samples.images)}
         self._labels = samples.labels
         self.threads: set[int] = set()
+        self.answers = 0
 
     def predict(self, image: np.ndarray) -> Prediction:
         time.sleep(TAKES_S)
         self.threads.add(threading.get_ident())
+        self.answers += 1
         i = self._known[image.tobytes()]
         logits = np.eye(4, dtype=np.float32)[(self._labels[i] + i % 2) % 4]
         return Prediction(logits, Route.EDGE, Reason.DEADLINE if i % 4 == 0 else Reason.CONFIDENT)
@@ -114,6 +118,17 @@ def test_what_fails_while_loadgen_runs_is_raised_and_leaves_no_thread() -> None:
     with pytest.raises(UsageError, match="broken"):
         _run(Series(scenarios=["single-stream"], scenario_s=0.1), _arm(Broken()))
     assert threading.active_count() == before
+
+
+def test_ctrl_c_ends_a_scenario_early_and_leaves_no_thread() -> None:
+    before, runtime = threading.active_count(), Slow(toy.samples(COUNT))
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        _run(Series(scenarios=["single-stream"], scenario_s=2), _arm(runtime))
+    timer.join()
+    assert threading.active_count() == before
+    assert runtime.answers < 0.7 * 2 / TAKES_S  # the rest was answered without work
 
 
 def test_without_loadgen_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:

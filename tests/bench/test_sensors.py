@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def test_counts_of_a_jetson(tmp_path: Path) -> None:
 
 
 def test_what_a_reader_must_know() -> None:
-    calm = Conditions(at="", cpu_governor="performance", throttle_events=4, throttling=["throttled since start"])
+    now = "2026-11-22T06:00:00Z"
+    calm = Conditions(at=now, cpu_governor="performance", throttle_events=4, throttling=["throttled since start"])
     assert remarks(calm, calm) == []
     hot = calm.model_copy(
         update={
@@ -100,3 +102,12 @@ def test_what_a_reader_must_know() -> None:
         "the CPU throttled: 5 thermal events meanwhile",
         "the CPU governor changed from performance to powersave meanwhile",
     ]
+
+
+def test_time_that_a_hypervisor_gave_away_is_told() -> None:
+    before = Conditions(at="2026-11-22T06:00:00Z", cpu_steal_s=10.0)
+    seconds = 100 * (os.cpu_count() or 1)
+    after = Conditions(at="2026-11-22T06:01:40Z", cpu_steal_s=10.0 + 0.25 * seconds)
+    assert remarks(before, after) == ["the hypervisor gave 25% of the CPU time to others meanwhile"]
+    assert remarks(before, after.model_copy(update={"cpu_steal_s": 10.0 + 0.01 * seconds})) == []
+    assert remarks(before, after.model_copy(update={"at": "2026-11-22T06:00:01Z"})) == []

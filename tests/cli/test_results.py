@@ -96,6 +96,6 @@ def test_one_run_is_shown_with_all_that_it_has(cli: Cli, tmp_path: Path) -> None
     floor = next(line for line in done.out.splitlines() if "58.00" in line)
     for text in ("adaptive over lte", "4.25", "1.50", "50.00", "2.25", "(60.3 to 61.8)", "+5.2 %"):
         assert text in floor
-    for text in ("5 s", "125", "RAPL", "INVALID: too few", "fixed-rate 20/s"):
+    for text in ("5 s", "125", "RAPL", "INVALID: too few", "fixed-rate 20/s", "90.0\u00a0%"):
         assert text in done.out
     assert json.loads(cli("results", "show", path, "--json").out)["schema_version"] == 2
