@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecc_deploy.bench import beside
 from ecc_deploy.bench.arms import ArmSpec
 from ecc_deploy.bench.cold import cold_series
+from ecc_deploy.bench.energy import Meter
 from ecc_deploy.bench.idle import idle_series
 from ecc_deploy.bench.loop import OpenArm
 from ecc_deploy.bench.run import bench
@@ -86,6 +88,35 @@ def test_the_machine_s_state_is_there_before_and_after(found: Bench) -> None:
 def test_all_of_it_survives_the_file(found: Bench, tmp_path: Path) -> None:
     save_bench(found, tmp_path / "bench.json")
     assert load_bench(tmp_path / "bench.json") == found
+
+
+def test_energy_is_that_of_both_sides_where_the_server_is_here(
+    toy_bundle: Bundle, dataset: ToyDataset, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Steady(Meter):
+        name = "ten joules each time"
+
+        def start(self) -> None: ...
+
+        def stop(self) -> dict[str, float]:
+            return {"all": 10.0}
+
+    monkeypatch.setattr(beside, "find_meter", Steady)
+
+    def measure(cloud: str | None) -> Bench:
+        return bench(
+            toy_bundle, cloud=cloud, arms=["edge-only", "adaptive"], samples=4, warmup=0, deadline_ms=PATIENT_MS,
+            dataset=dataset, series={"energy_s": 0.05},
+        )  # fmt: skip
+
+    own, given = measure(None), measure(server.url)
+    for arm in own.arms:
+        assert arm.energy is not None
+        assert arm.energy.sensor == "ten joules each time"
+        assert sum(arm.energy.joules.values()) == 20.0  # in two rounds
+        assert arm.energy.joules_per_sample == 20.0 / arm.energy.samples
+    assert [warning for warning in own.warnings if "edge and cloud together" in warning]
+    assert not [warning for warning in given.warnings if "edge and cloud together" in warning]
 
 
 class Recorded:

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from ecc_deploy.links.opening import why_not
 
 from ecc_deploy.bench import lanes
 from ecc_deploy.bench.run import bench
@@ -12,6 +11,7 @@ from ecc_deploy.bench.schema import Bench
 from ecc_deploy.bench.server_process import ServerProcess
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import EccError, LinkError, UsageError
+from ecc_deploy.links.opening import why_not
 from tests.bench.conftest import ToyDataset
 
 SAMPLES = 12
