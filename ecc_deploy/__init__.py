@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import load_bench as load_bench
     from ecc_deploy.bench.schema import save_bench as save_bench
     from ecc_deploy.bench.series import Series as BenchSeries
+    from ecc_deploy.bundle.signing import new_key as new_signing_key
+    from ecc_deploy.bundle.signing import sign_bundle as sign_bundle
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
     from ecc_deploy.comparison.compare import compare_bundles as compare_bundles
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.breaker import Breaker as Breaker
+    from ecc_deploy.runtime.choice import Policy as Policy
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.hedge import Hedge as Hedge
@@ -113,6 +116,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
+    "Policy": ("runtime.choice", "Policy", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
@@ -148,6 +152,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "load_sweep": ("sweep.result", "load_sweep", ""),
     "load_sweep_recipe": ("sweep.recipe", "load_sweep_recipe", _TRAIN),
     "load_target": ("backends.targets", "load_target", ""),
+    "new_signing_key": ("bundle.signing", "new_key", "sign"),
     "open_bundle": ("bundle.store", "open_bundle", ""),
     "open_link": ("links.opening", "open_link", ""),
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
@@ -159,6 +164,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
     "save_bench": ("bench.schema", "save_bench", ""),
     "serve": ("serving.server", "serve", ""),
+    "sign_bundle": ("bundle.signing", "sign_bundle", "sign"),
     "train": ("training.loop", "train", _TRAIN),
     "write_curves": ("report.evaluations", "write_curves", _REPORT),
     "write_report": ("report.html", "write_report", _REPORT),
@@ -186,6 +192,7 @@ __all__ = [
     "Normalisation",
     "Pipeline",
     "Point",
+    "Policy",
     "Prediction",
     "Proposal",
     "QuickstartResult",
@@ -222,6 +229,7 @@ __all__ = [
     "load_sweep",
     "load_sweep_recipe",
     "load_target",
+    "new_signing_key",
     "open_bundle",
     "open_link",
     "over_seeds",
@@ -233,6 +241,7 @@ __all__ = [
     "run_sweep",
     "save_bench",
     "serve",
+    "sign_bundle",
     "train",
     "write_curves",
     "write_report",

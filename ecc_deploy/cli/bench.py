@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli import checks, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -95,6 +95,7 @@ def bench(
         Path | None,
         typer.Option("--store", metavar="FOLDER", help="Also add the results to this store; see `results`."),
     ] = None,
+    verify_key: trust.VerifyKey = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -125,6 +126,7 @@ def bench(
 
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
+    trust.only(verify_key)
     checks.output_file(out)
     of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
     checks.only_with("--device", device, of_devices)

@@ -15,6 +15,7 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Manifest
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.runtime.channel import LivelyChannel
 from ecc_deploy.runtime.cloud import CloudAnswer as CloudAnswer
 from ecc_deploy.runtime.cloud import CloudError as CloudError
 from ecc_deploy.runtime.cloud import as_future, cloud_error, failed
@@ -31,7 +32,8 @@ class CloudClient(Closing):
     """A client of the server at ``url`` (``host:port``) for one bundle. A context manager; safe to call from threads.
 
     It has a gRPC connection of its own, made at the first call, and made again by itself when the server comes back:
-    0.1 to 1 second after a failure. While there is no connection, calls fail at once. Nothing is sent twice.
+    0.1 to 1 second after a failure; also where deadline after deadline passes and nothing at all comes back, see
+    :mod:`~ecc_deploy.runtime.channel`. While there is no connection, calls fail at once. Nothing is sent twice.
 
     Raises :class:`UsageError` for a ``url`` that is not ``host:port``.
     """
@@ -45,18 +47,16 @@ class CloudClient(Closing):
         self._halves = sorted({d.cloud for d in manifest.deployments.values() if d.cloud is not None})
         self._classes = len(manifest.classes)
         self._templates: dict[tuple[str, str], Any] = {}
-        self._channel = grpc.insecure_channel(
-            url,
-            options=[
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.enable_http_proxy", 0),
-                ("grpc.enable_retries", 0),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 1000),  # also how long one attempt to connect may take
-                ("grpc.max_reconnect_backoff_ms", 1000),
-                ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
-            ],
-        )
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.enable_retries", 0),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 1000),  # also how long one attempt to connect may take
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
+        ]
+        self._channel = LivelyChannel(lambda: grpc.insecure_channel(url, options=options))
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
 
