@@ -116,6 +116,12 @@ def bench(
         str | None,
         typer.Option("--device-python", metavar="PATH", help="With --device: its Python. Default: found there."),
     ] = None,
+    device_install: Annotated[
+        Path | None,
+        typer.Option(
+            "--device-install", metavar="WHEEL", help="With --device: install this wheel of ecc-deploy there first."
+        ),
+    ] = None,
     ssh_config: Annotated[
         Path | None, typer.Option("--ssh-config", metavar="FILE", help="With --device: instead of ~/.ssh/config.")
     ] = None,
@@ -128,7 +134,12 @@ def bench(
     """
     trust.only(verify_key)
     checks.output_file(out)
-    of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
+    of_devices = {
+        "--serve-at": serve_at,
+        "--device-python": device_python,
+        "--device-install": device_install,
+        "--ssh-config": ssh_config,
+    }
     checks.only_with("--device", device, of_devices)
     if device is not None and link:
         raise UsageError(
@@ -177,7 +188,7 @@ def bench(
                 progress=progress,
             )
         else:
-            there = ecc.Device(device, device_python, ssh_config)
+            there = ecc.Device(device, device_python, ssh_config, device_install)
             result = ecc.bench_on_device(
                 opened,
                 there,
