@@ -64,6 +64,8 @@ def test_single_stream_under_loadgen() -> None:
     assert TAKES_S * 1e3 < one.latency_ms.p50 <= one.latency_ms.p99
     assert min(one.values_ms) > TAKES_S * 1e3
     assert one.latency_ms.ci95.keys() == {"p50", "p90", "p95", "p99", "mean"}
+    for name, (low, high) in one.latency_ms.ci95.items():
+        assert low <= getattr(one.latency_ms, name) <= high
     assert one.accuracy == pytest.approx(0.5, abs=0.15)
     assert one.fallbacks == pytest.approx(one.samples / 4, rel=0.4)
     assert len(runtime.threads) == 1
