@@ -12,7 +12,7 @@ DEV_EXTRAS := toolchains,report,dev
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test test-arm lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -41,6 +41,12 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 WORKERS ?= 2
 test: $(DEVELOPED) ## Run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# How many requests, and how many a second: make soak REQUESTS=1000000 RATE=200
+REQUESTS ?= 10000
+RATE ?= 80
+soak: $(DEVELOPED) ## Answer 10,000 samples while a fault happens every second, and judge what became of each (2 minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.run --requests $(REQUESTS) --rate $(RATE)
 
 test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
 	@$(BIN)/python .ci/arm_check.py

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from ecc_deploy.bench.arms import ArmSpec
-from ecc_deploy.bench.schema import Arm, Bench, Quantiles, RawSamples
+from ecc_deploy.bench.schema import Arm, Bench, RawSamples
+from ecc_deploy.bench.schema_series import Quantiles
 from ecc_deploy.bench.wirebytes import WireBytes
 from ecc_deploy.bundle.manifest import Manifest
 from ecc_deploy.errors import UsageError

@@ -174,13 +174,6 @@ def _config(model: CloudModel) -> Any:
         optional=True,
     )
     config.output.add(name=wire.LOGITS, data_type=model_config_pb2.TYPE_FP32, dims=[-1, model.classes])
-    facts = {
-        wire.PAIR_ID: model.pair_id,
-        "bundle": model.bundle.manifest.name,
-        "max_batch": str(model.max_batch),
-        wire.CODEC: model.default_codec,
-        **{f"{wire.CODEC}.{deployment}": spec for deployment, spec in model.codecs.items()},
-    }
-    for name, value in facts.items():
+    for name, value in model.facts.items():
         config.parameters[name].string_value = value
     return config

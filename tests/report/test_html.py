@@ -125,10 +125,15 @@ def test_the_policy_admits_the_scripts_of_the_page_and_no_other(page: Page) -> N
 
 def test_hostile_texts_stay_texts() -> None:
     def arms(maker: Maker) -> list[Arm]:
-        changes = {"name": HOSTILE, "deployment": HOSTILE, "codec": HOSTILE}
+        changes = {"deployment": HOSTILE, "codec": HOSTILE}
         strange = maker.adaptive().model_copy(update={"architecture": HOSTILE, "name": HOSTILE + "2"})
         strange.stages_mean_ms[HOSTILE] = 0.1
-        return [maker.edge_only(), *[arm.model_copy(update=changes) for arm in every_arm(maker)[-2:]], strange]
+        last, before = every_arm(maker)[-1], every_arm(maker)[-2]
+        named = [
+            last.model_copy(update={"name": HOSTILE, **changes}),
+            before.model_copy(update={"name": HOSTILE + "1", **changes}),
+        ]
+        return [maker.edge_only(), *named, strange]
 
     facts = {HOSTILE: {HOSTILE: [HOSTILE, None, True]}, "name": HOSTILE, "dataset": HOSTILE, "cpu": HOSTILE}
     bench = fake_bench(
