@@ -49,12 +49,16 @@ if TYPE_CHECKING:
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.client import CloudClient as CloudClient
+    from ecc_deploy.runtime.credentials import Credentials as Credentials
+    from ecc_deploy.runtime.credentials import load_credentials as load_credentials
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
+    from ecc_deploy.serving.access import ServerTls as ServerTls
+    from ecc_deploy.serving.options import ServerOptions as ServerOptions
     from ecc_deploy.serving.server import Server as Server
     from ecc_deploy.serving.server import serve as serve
     from ecc_deploy.sweep.pick import pick as pick_point
@@ -84,6 +88,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
     "Comparison": ("comparison.result", "Comparison", ""),
+    "Credentials": ("runtime.credentials", "Credentials", ""),
     "DebugResult": ("workbench.debug", "DebugResult", _TRAIN),
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
@@ -100,6 +105,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Samples": ("data.interface", "Samples", ""),
     "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
+    "ServerOptions": ("serving.options", "ServerOptions", ""),
+    "ServerTls": ("serving.access", "ServerTls", ""),
     "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
@@ -115,6 +122,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "list_datasets": ("data.registry", "list_datasets", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
     "load_bench": ("bench.schema", "load_bench", ""),
+    "load_credentials": ("runtime.credentials", "load_credentials", ""),
     "load_dataset": ("data.registry", "load", ""),
     "load_recipe": ("training.recipe", "load_recipe", ""),
     "load_run": ("training.run", "load_run", _TRAIN),
@@ -143,6 +151,7 @@ __all__ = [
     "Bundle",
     "CloudClient",
     "Comparison",
+    "Credentials",
     "DebugResult",
     "Diagnosis",
     "EccError",
@@ -159,6 +168,8 @@ __all__ = [
     "Samples",
     "Seeds",
     "Server",
+    "ServerOptions",
+    "ServerTls",
     "Sweep",
     "SweepRecipe",
     "Target",
@@ -175,6 +186,7 @@ __all__ = [
     "list_datasets",
     "list_targets",
     "load_bench",
+    "load_credentials",
     "load_dataset",
     "load_recipe",
     "load_run",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli import checks, credentials, terminal
 from ecc_deploy.cli.progress import shown_progress
 
 
@@ -46,6 +46,10 @@ def bench(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    tls_ca: credentials.TlsCa = None,
+    tls_cert: credentials.TlsCert = None,
+    tls_key: credentials.TlsKey = None,
+    token_file: credentials.TokenFile = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the results.")] = Path("bench.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
@@ -69,6 +73,7 @@ def bench(
             seed=seed,
             threads=threads,
             deadline_ms=deadline_ms,
+            credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
             progress=progress,
         )
     ecc.save_bench(result, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import credentials, terminal
 from ecc_deploy.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ def run(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    tls_ca: credentials.TlsCa = None,
+    tls_cert: credentials.TlsCert = None,
+    tls_key: credentials.TlsKey = None,
+    token_file: credentials.TokenFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
@@ -48,6 +52,7 @@ def run(
             resize=resize,
             threads=threads,
             deadline_ms=deadline_ms,
+            credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
             progress=progress,
         )
     if as_json:

@@ -14,6 +14,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.gate import confidence
 from ecc_deploy.runtime.images import read_images
@@ -58,6 +59,7 @@ def predict(
     resize: bool = False,
     threads: int = 1,
     deadline_ms: float = 1000.0,
+    credentials: Credentials | None = None,
     progress: Progress = silent,
 ) -> list[Answer]:
     """Answer every image of ``inputs`` (see :func:`~ecc_deploy.runtime.images.read_images`), one at a time.
@@ -66,7 +68,7 @@ def predict(
 
     ``cloud``: ``host:port`` of a server of this bundle; needed where the deployment has a cloud half. Where it does
     not answer within ``deadline_ms``, or refuses, the edge does, and the answer says so. ``threads``: CPU threads of
-    one inference.
+    one inference. ``credentials``: for a server that encrypts, or that wants to know its clients.
 
     All images are read before the first is answered. Raises :class:`UsageError`, :class:`BundleError`.
     """
@@ -86,7 +88,11 @@ def predict(
         raise UsageError("there is no image to answer", "Give at least one image or array.")
     answers = []
     with ExitStack() as stack:
-        client = stack.enter_context(CloudClient(cloud, bundle.manifest)) if cloud is not None else None
+        client = (
+            stack.enter_context(CloudClient(cloud, bundle.manifest, credentials=credentials))
+            if cloud is not None
+            else None
+        )
         runtime = stack.enter_context(
             EdgeRuntime(bundle, deployment, cloud=client, threads=threads, deadline_ms=deadline_ms)
         )

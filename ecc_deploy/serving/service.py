@@ -14,6 +14,7 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from ecc_deploy import wire
+from ecc_deploy.serving.access import Access
 from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
@@ -32,16 +33,20 @@ _CONFIG_TYPES = {
 class Service:
     """Answers for the models of ``catalog``; ``batcher`` bounds how many engines run and how many requests wait.
 
+    ``access`` is asked first, except where it is asked whether the server lives and is ready: probes have no tokens.
+
     Everything else of the protocol is UNIMPLEMENTED, as gRPC says it.
     """
 
-    def __init__(self, catalog: Catalog, batcher: Batcher) -> None:
+    def __init__(self, catalog: Catalog, batcher: Batcher, access: Access | None = None) -> None:
         self._catalog = catalog
         self._batcher = batcher
+        self._access = access or Access()
         self._failures = itertools.count(1)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server is given."""
+        is_open = {"ServerLive", "ServerReady"}
         methods = {
             "ServerLive": (self._live, service_pb2.ServerLiveRequest),
             "ServerReady": (self._ready, service_pb2.ServerReadyRequest),
@@ -50,15 +55,15 @@ class Service:
             "ModelMetadata": (self._model_metadata, service_pb2.ModelMetadataRequest),
             "ModelConfig": (self._model_config, service_pb2.ModelConfigRequest),
         }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._guarded(method), request.FromString, lambda answer: answer.SerializeToString()
+        handlers = {}
+        for name, (method, request) in methods.items():
+            allowed = method if name in is_open else self._known(method)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(
+                self._guarded(allowed), request.FromString, lambda answer: answer.SerializeToString()
             )
-            for name, (method, request) in methods.items()
-        }
         # The request of an inference stays bytes: it is parsed within the time that the server reports.
         handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
-            self._guarded(self._infer), None, service_pb2.ModelInferResponse.SerializeToString
+            self._guarded(self._known(self._infer, counts=True)), None, service_pb2.ModelInferResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(wire.SERVICE, handlers)
 
@@ -76,6 +81,15 @@ class Service:
                 code = grpc.StatusCode.INTERNAL
                 message = f"the server failed; its log says why, under failure {number}"
             return context.abort(code, message)
+
+        return call
+
+    def _known(self, method: Callable[[Any, grpc.ServicerContext], Any], *, counts: bool = False) -> Callable[..., Any]:
+        """``method``, for those who may use it."""
+
+        def call(request: Any, context: grpc.ServicerContext) -> Any:
+            self._access.check(context, counts=counts)
+            return method(request, context)
 
         return call
 
