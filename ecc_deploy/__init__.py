@@ -54,9 +54,12 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
+    from ecc_deploy.runtime.pipeline import Pipeline as Pipeline
     from ecc_deploy.runtime.predict import Answer as Answer
     from ecc_deploy.runtime.predict import predict as predict
     from ecc_deploy.runtime.result import Prediction as Prediction
+    from ecc_deploy.scaling.export import ServingExport as ServingExport
+    from ecc_deploy.scaling.export import export_serving as export_serving
     from ecc_deploy.serving.access import ServerTls as ServerTls
     from ecc_deploy.serving.options import ServerOptions as ServerOptions
     from ecc_deploy.serving.server import Server as Server
@@ -96,6 +99,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
+    "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
@@ -108,6 +112,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "ServerOptions": ("serving.options", "ServerOptions", ""),
     "ServerTls": ("serving.access", "ServerTls", ""),
     "Sweep": ("sweep.result", "Sweep", ""),
+    "ServingExport": ("scaling.export", "ServingExport", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
@@ -118,6 +123,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
+    "export_serving": ("scaling.export", "export_serving", ""),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
@@ -159,6 +165,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Normalisation",
+    "Pipeline",
     "Point",
     "Prediction",
     "Proposal",
@@ -170,6 +177,7 @@ __all__ = [
     "Server",
     "ServerOptions",
     "ServerTls",
+    "ServingExport",
     "Sweep",
     "SweepRecipe",
     "Target",
@@ -182,6 +190,7 @@ __all__ = [
     "evaluate",
     "export_all",
     "export_bundle",
+    "export_serving",
     "fetch_dataset",
     "list_datasets",
     "list_targets",

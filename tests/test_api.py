@@ -13,10 +13,17 @@ import ecc_deploy
 
 NAMES = sorted(set(ecc_deploy.__all__) - {"__version__"})
 
+IN_OTHER_SERVERS = (
+    "ecc_deploy.scaling.triton_models.",
+    "ecc_deploy.scaling.ray_app",
+    "ecc_deploy.scaling.kserve_server",
+)
+"""Modules that only another server can import."""
+
 
 def import_every_module() -> None:
     for module in pkgutil.walk_packages(ecc_deploy.__path__, "ecc_deploy."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and not module.name.startswith(IN_OTHER_SERVERS):
             importlib.import_module(module.name)
 
 

@@ -45,6 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "backends": {"quantization", "bundle", "zoo"},
     "runtime": {"backends", "bundle", "payload", "preprocess"},
     "serving": {"backends", "bundle", "payload", "preprocess"},
+    "scaling": {"serving", "backends", "bundle", "payload", "preprocess"},
     "bench": {"runtime", "serving", "bundle", "payload", "data"},
     "report": {"bench", "evaluation", "runtime", "backends"},
     "systems": {"zoo", "bundle"},
@@ -74,6 +75,7 @@ DEVICE_ROOMS = {
     "payload",
     "bundle",
     "serving",
+    "scaling",
     "bench",
     "data",
     "report",
@@ -97,6 +99,11 @@ BASE = {
 }
 """What `pip install ecc-deploy` brings, as modules."""
 REPORT = {"jinja2", "plotly"}
+IN_OTHER_SERVERS = {
+    "ecc_deploy.scaling.triton_models.decode": {"triton_python_backend_utils"},
+    "ecc_deploy.scaling.triton_models.engine": {"triton_python_backend_utils", "onnxruntime"},
+}
+"""What runs in another server, and imports what comes with that."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,9 @@ def test_a_room_knows_only_those_below_it(module: str) -> None:
 def test_the_device_side_needs_the_base_dependencies_only(module: str) -> None:
     names = loaded(module)
     assert "safetensors.torch" not in names
-    assert not others(names) - BASE - (REPORT if room(module) == "report" else set())
+    assert (
+        not others(names) - BASE - IN_OTHER_SERVERS.get(module, set()) - (REPORT if room(module) == "report" else set())
+    )
     assert "torch" not in others({item.module for item in imports(module) if item.when != "types"})
 
 

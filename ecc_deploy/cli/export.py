@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, export_all, terminal
+from ecc_deploy.cli import checks, export_all, export_serving, terminal
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run directory, or shipped:NAME; with --pick a sweep.")],
+    context: typer.Context,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run directory, or shipped:NAME; with --pick a sweep; with --serving a bundle."
+        ),
+    ],
     out: Annotated[
         Path,
         typer.Option(
@@ -98,6 +104,23 @@ def export(
             "cloud_macs, edge_macs, offload_rate.",
         ),
     ] = None,
+    serving: Annotated[
+        str | None,
+        typer.Option("--serving", help="Of a bundle: write what triton, kserve or ray needs to serve it, into --out."),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", help="With --serving triton: onnxruntime, Triton's own, or python, in a Python model."
+        ),
+    ] = "onnxruntime",
+    image: Annotated[
+        str | None, typer.Option("--image", help="With --serving triton or kserve: the container that serves.")
+    ] = None,
+    storage_uri: Annotated[
+        str | None,
+        typer.Option("--storage-uri", help="With --serving triton or kserve: where KServe finds what is written."),
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Take halves that were compiled before from the user's cache.")
@@ -107,11 +130,16 @@ def export(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of a table.")] = False,
 ) -> None:
-    """Cut, quantize and compile a run into a bundle.
+    """Cut, quantize and compile a run into a bundle; with --serving, put a bundle behind another server.
 
     With --all-targets, into one for every target. What that costs in accuracy is measured on the val part of the data;
     above --max-drop nothing is written.
     """
+    if export_serving.wanted(context):
+        export_serving.run(
+            run, out, serving, engine=engine, image=image, storage_uri=storage_uri, threads=threads, as_json=as_json
+        )
+        return
     if offload_rate is not None and min_accuracy is not None:
         raise UsageError("--offload-rate and --min-accuracy exclude each other", "Give one of them, or none.")
     if constraints is not None and (offload_rate is not None or min_accuracy is not None):

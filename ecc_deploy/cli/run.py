@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ecc_deploy.runtime.predict import Answer
+
+
+class WhenFull(str, Enum):
+    """What happens to a sample that is to be sent while no place in flight is free."""
+
+    WAIT = "wait"
+    EDGE = "edge"
 
 
 def run(
@@ -35,6 +43,11 @@ def run(
     tls_cert: credentials.TlsCert = None,
     tls_key: credentials.TlsKey = None,
     token_file: credentials.TokenFile = None,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=4096, help="Requests under way at a time.")] = 1,
+    when_full: Annotated[
+        WhenFull,
+        typer.Option("--when-full", help="With that many under way: wait for a place, or let the edge answer."),
+    ] = WhenFull.WAIT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
@@ -53,6 +66,8 @@ def run(
             threads=threads,
             deadline_ms=deadline_ms,
             credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
+            in_flight=in_flight,
+            when_full="edge" if when_full is WhenFull.EDGE else "wait",
             progress=progress,
         )
     if as_json:

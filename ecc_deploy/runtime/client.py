@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Any
 
 import grpc
@@ -16,46 +16,19 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Manifest
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.runtime.cloud import CloudAnswer as CloudAnswer
+from ecc_deploy.runtime.cloud import CloudError as CloudError
+from ecc_deploy.runtime.cloud import as_future, cloud_error, failed
 from ecc_deploy.runtime.credentials import Credentials, Trouble, trouble
 from ecc_deploy.runtime.result import Reason
 
 _URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):([0-9]{1,5})")
 
-_REASONS = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE,
-    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,  # the server went while it worked, or this client was closed
-}
-
 RETRY_S = 0.05
 """Between two looks whether a server is there, while :meth:`CloudClient.connect` waits for one."""
 _ANSWER_BYTES = 16 * 1024
 """Room for everything in an answer but the logits."""
-
-
-@dataclass(frozen=True)
-class CloudAnswer:
-    """What the cloud said about one sample. ``logits``: float32 ``[classes]``; times in milliseconds.
-
-    ``round_trip_ms`` is measured here, around the call; the others are the server's word, cut to the round trip:
-    ``server_ms`` is its whole handler, of which ``queue_ms``, ``decode_ms`` and ``compute_ms`` are parts.
-    """
-
-    logits: np.ndarray
-    round_trip_ms: float
-    server_ms: float
-    queue_ms: float
-    decode_ms: float
-    compute_ms: float
-
-
-class CloudError(Exception):
-    """The cloud gave no answer: ``reason`` is DEADLINE, UNAVAILABLE or REFUSED; ``detail`` says what happened."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+_TOO_LATE = "the deadline passed before the sample was sent"
 
 
 class _NotThereError(Exception):
@@ -195,20 +168,40 @@ class CloudClient(Closing):
         """
         start = time.perf_counter_ns()
         if deadline_s <= 0:
-            raise CloudError(Reason.DEADLINE, "the deadline passed before the sample was sent")
+            raise CloudError(Reason.DEADLINE, _TOO_LATE)
+        try:
+            answer = self._infer(self._request(half, payload, codec), timeout=deadline_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise cloud_error(error, self._explained) from error
+        except ValueError as error:  # grpc's word for a closed channel
+            raise CloudError(Reason.UNAVAILABLE, "the client was closed") from error
+        return self._checked(answer, _ms_since(start))
+
+    def submit(self, half: str, payload: bytes, codec: str, deadline_s: float) -> Future[CloudAnswer]:
+        """As :meth:`infer`, without waiting: any number of requests may be under way on the one connection.
+
+        The future's exception is a :class:`CloudError`. Cancelling it ends the request, at the server too. Its
+        callbacks run on gRPC's thread, which brings all answers: they must be short.
+        """
+        start = time.perf_counter_ns()
+        if deadline_s <= 0:
+            return failed(CloudError(Reason.DEADLINE, _TOO_LATE))
+        try:
+            call = self._infer.future(self._request(half, payload, codec), timeout=deadline_s, metadata=self._metadata)
+        except ValueError:
+            return failed(CloudError(Reason.UNAVAILABLE, "the client was closed"))
+        return as_future(call, lambda answer: self._checked(answer, _ms_since(start)), self._explained)
+
+    def _request(self, half: str, payload: bytes, codec: str) -> Any:
         request = service_pb2.ModelInferRequest()
         request.CopyFrom(self._template(half, codec))
         request.raw_input_contents.append(wire.pack_bytes([payload]))
-        try:
-            answer = self._infer(request, timeout=deadline_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            code, detail = error.code(), error.details()
-            if code == grpc.StatusCode.UNAVAILABLE and (found := trouble(self.url, self._credentials, detail)):
-                detail = f"{found.message} ({detail})"
-            raise CloudError(_REASONS.get(code, Reason.REFUSED), f"{code.name}: {detail}") from error
-        except ValueError as error:  # grpc's word for a closed channel
-            raise CloudError(Reason.UNAVAILABLE, "the client was closed") from error
-        return self._checked(answer, (time.perf_counter_ns() - start) / 1e6)
+        return request
+
+    def _explained(self, detail: str) -> str:
+        """gRPC's word on a connection that did not come about, with ours before it where there is one."""
+        found = trouble(self.url, self._credentials, detail)
+        return detail if found is None else f"{found.message} ({detail})"
 
     def _template(self, half: str, codec: str) -> Any:
         template = self._templates.get((half, codec))
@@ -251,3 +244,7 @@ class CloudClient(Closing):
     def close(self) -> None:
         """Close the connection; calls under way end as unavailable. May be called twice."""
         self._channel.close()
+
+
+def _ms_since(start: int) -> float:
+    return (time.perf_counter_ns() - start) / 1e6

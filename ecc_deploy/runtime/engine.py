@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 
 import numpy as np
@@ -17,10 +19,12 @@ from ecc_deploy.closing import Closing
 from ecc_deploy.errors import BundleError, UsageError
 from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.preprocess import Preprocess
-from ecc_deploy.runtime.client import CloudAnswer, CloudClient, CloudError
+from ecc_deploy.runtime.cloud import Cloud, CloudAnswer, CloudError
 from ecc_deploy.runtime.fusion import fuse
 from ecc_deploy.runtime.gate import offloads
-from ecc_deploy.runtime.result import Prediction, Reason, Route, Timings
+from ecc_deploy.runtime.pipeline import Pipeline, WhenFull
+from ecc_deploy.runtime.result import Prediction, Reason, Route
+from ecc_deploy.runtime.sample import Sample, ms_since
 
 
 class EdgeEngine:
@@ -74,7 +78,7 @@ class EdgeRuntime(Closing):
         bundle: Bundle,
         deployment: str,
         *,
-        cloud: CloudClient | None = None,
+        cloud: Cloud | None = None,
         codec: str | None = None,
         threads: int = 1,
         deadline_ms: float = 1000.0,
@@ -148,70 +152,91 @@ class EdgeRuntime(Closing):
         Trouble with the cloud never raises: the edge answers, and the prediction says so. Raises :class:`UsageError`
         for another dtype or shape.
         """
+        sample = self.begin(image)
+        if isinstance(sample, Prediction):
+            return sample
+        self.encode(sample)
+        assert self._cloud is not None
+        try:
+            outcome: CloudAnswer | CloudError = self._cloud.infer(*self._request(sample))
+        except CloudError as error:
+            outcome = error
+        return self.conclude(sample, outcome)
+
+    def predict_many(
+        self,
+        images: Iterable[np.ndarray],
+        *,
+        in_flight: int = 8,
+        when_full: WhenFull = "wait",
+    ) -> Iterator[Prediction]:
+        """Answer ``images`` with up to ``in_flight`` requests under way at a time, in the order of the images.
+
+        See :class:`~ecc_deploy.runtime.pipeline.Pipeline`, which this is for one series of images.
+        """
+        with Pipeline(self, in_flight=in_flight, when_full=when_full) as pipeline:
+            yield from pipeline.predict_many(images)
+
+    def begin(self, image: np.ndarray) -> Prediction | Sample:
+        """The edge's part: its half and its gate. A prediction where the edge answers, else the sample to be sent.
+
+        What is sent goes on to :meth:`encode`, :meth:`send` and, in the end, :meth:`conclude`. Raises
+        :class:`UsageError` for another dtype or shape than :meth:`predict` takes.
+        """
         start = time.perf_counter_ns()
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != self._image.shape:
             given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise UsageError(f"an image is uint8 {self._image.shape} (height, width, channels), not {given}")
-        timings = Timings()
-        prediction = self._answer(image, timings, start)
-        timings.total = (time.perf_counter_ns() - start) / 1e6
-        stages = (
-            timings.edge, timings.encode, timings.network, timings.server_queue, timings.cloud_decode,
-            timings.cloud_compute, timings.fallback,
-        )  # fmt: skip
-        timings.other = max(timings.total - sum(stages), 0.0)
-        return prediction
-
-    def _answer(self, image: np.ndarray, timings: Timings, start: int) -> Prediction:
-        outputs: dict[str, np.ndarray] = {}
+        sample = Sample(image, start, start + self._deadline_ns)
         if self._edge is not None:
-            outputs = self._edge(image)
-            timings.edge = _ms_since(start)
-        own = outputs.get("logits")
+            sample.outputs = self._edge(image)
+            sample.timings.edge = ms_since(start)
         gate = self.deployment.gate
         if self.codec is None:
-            return Prediction(_given(own), Route.EDGE, Reason.EDGE_ONLY, timings=timings)
-        if gate is not None and not offloads(_given(own), gate, outputs.get("confidence")):
-            return Prediction(_given(own), Route.EDGE, Reason.CONFIDENT, timings=timings)
+            return sample.answered(sample.own, Route.EDGE, Reason.EDGE_ONLY)
+        if gate is not None and not offloads(sample.own, gate, sample.outputs.get("confidence")):
+            return sample.answered(sample.own, Route.EDGE, Reason.CONFIDENT)
+        return sample
 
+    def encode(self, sample: Sample) -> None:
+        """Give the sample its payload."""
+        assert self.codec is not None
         encoding = time.perf_counter_ns()
-        payload = self.codec.encode(image if self.deployment.boundary is None else outputs["boundary"])
-        timings.encode = _ms_since(encoding)
-        sending = time.perf_counter_ns()
-        try:
-            answer = self._ask(payload, (start + self._deadline_ns - sending) / 1e9)
-        except CloudError as error:
-            timings.network = _ms_since(sending)
-            if self._fallback is not None:
-                falling_back = time.perf_counter_ns()
-                own = self._fallback(image)["logits"]
-                timings.fallback = _ms_since(falling_back)
-            return Prediction(_given(own), Route.EDGE, error.reason, len(payload), timings, error.detail)
-        timings.network = answer.round_trip_ms - answer.server_ms
-        timings.server_queue = answer.queue_ms
-        timings.cloud_decode = answer.decode_ms
-        timings.cloud_compute = answer.compute_ms
-        reason = Reason.ALWAYS if gate is None else Reason.OFFLOADED
-        fusion = self.deployment.fusion
-        logits = answer.logits if fusion is None else fuse(_given(own), answer.logits, fusion)
-        return Prediction(logits, Route.CLOUD, reason, len(payload), timings)
+        sample.payload = self.codec.encode(
+            sample.image if self.deployment.boundary is None else sample.outputs["boundary"]
+        )
+        sample.timings.encode = ms_since(encoding)
 
-    def _ask(self, payload: bytes, deadline_s: float) -> CloudAnswer:
+    def send(self, sample: Sample) -> Future[CloudAnswer]:
+        """Send the payload without waiting; the future's exception is a :class:`CloudError`."""
         assert self._cloud is not None
+        return self._cloud.submit(*self._request(sample))
+
+    def _request(self, sample: Sample) -> tuple[str, bytes, str, float]:
         assert self.codec is not None
         assert self.deployment.cloud is not None
-        return self._cloud.infer(self.deployment.cloud, payload, self.codec.spec, deadline_s)
+        sample.sent_ns = time.perf_counter_ns()
+        return self.deployment.cloud, sample.payload, self.codec.spec, sample.remaining_s()
+
+    def conclude(self, sample: Sample, outcome: CloudAnswer | CloudError) -> Prediction:
+        """The last word on what was to be sent: the cloud's answer, fused where the deployment fuses, or the edge's."""
+        timings = sample.timings
+        if isinstance(outcome, CloudError):
+            if sample.sent_ns:
+                timings.network = ms_since(sample.sent_ns)
+            if self._fallback is not None:
+                falling_back = time.perf_counter_ns()
+                sample.outputs = self._fallback(sample.image)
+                timings.fallback = ms_since(falling_back)
+            return sample.answered(sample.own, Route.EDGE, outcome.reason, outcome.detail)
+        timings.network = outcome.round_trip_ms - outcome.server_ms
+        timings.server_queue = outcome.queue_ms
+        timings.cloud_decode = outcome.decode_ms
+        timings.cloud_compute = outcome.compute_ms
+        fusion = self.deployment.fusion
+        logits = outcome.logits if fusion is None else fuse(sample.own, outcome.logits, fusion)
+        return sample.answered(logits, Route.CLOUD, Reason.ALWAYS if self.deployment.gate is None else Reason.OFFLOADED)
 
     def close(self) -> None:
         """Free the engines. The cloud client stays open: it belongs to whoever made it. May be called twice."""
         self._open.close()
-
-
-def _ms_since(start: int) -> float:
-    return (time.perf_counter_ns() - start) / 1e6
-
-
-def _given(logits: np.ndarray | None) -> np.ndarray:
-    """Loading made sure of the logits; this tells the type checker."""
-    assert logits is not None
-    return logits

@@ -18,6 +18,7 @@ from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.gate import confidence
 from ecc_deploy.runtime.images import read_images
+from ecc_deploy.runtime.pipeline import WhenFull
 from ecc_deploy.runtime.result import Prediction
 
 
@@ -60,15 +61,19 @@ def predict(
     threads: int = 1,
     deadline_ms: float = 1000.0,
     credentials: Credentials | None = None,
+    in_flight: int = 1,
+    when_full: WhenFull = "wait",
     progress: Progress = silent,
 ) -> list[Answer]:
-    """Answer every image of ``inputs`` (see :func:`~ecc_deploy.runtime.images.read_images`), one at a time.
+    """Answer every image of ``inputs`` (see :func:`~ecc_deploy.runtime.images.read_images`), in their order.
 
     A single file or array need not be put into a list.
 
     ``cloud``: ``host:port`` of a server of this bundle; needed where the deployment has a cloud half. Where it does
     not answer within ``deadline_ms``, or refuses, the edge does, and the answer says so. ``threads``: CPU threads of
     one inference. ``credentials``: for a server that encrypts, or that wants to know its clients.
+    ``in_flight``: how many requests may be under way at a time, and ``when_full`` whether a sample then
+    waits or the edge answers it (see :class:`~ecc_deploy.runtime.pipeline.Pipeline`).
 
     All images are read before the first is answered. Raises :class:`UsageError`, :class:`BundleError`.
     """
@@ -96,9 +101,13 @@ def predict(
         runtime = stack.enter_context(
             EdgeRuntime(bundle, deployment, cloud=client, threads=threads, deadline_ms=deadline_ms)
         )
-        for number, (source, image) in enumerate(images):
+        pixels = (image for _, image in images)
+        predictions = runtime.predict_many(pixels, in_flight=in_flight, when_full=when_full)
+        if in_flight == 1 and when_full == "wait":  # the same, without the detour by another thread
+            predictions = (runtime.predict(image) for _, image in images)
+        for number, (source, _) in enumerate(images):
             progress("predict", number, len(images), "")
-            prediction = runtime.predict(image)
+            prediction = next(predictions)
             sure = float(confidence(prediction.logits, "max-softmax"))
             answers.append(Answer(source, bundle.manifest.classes[prediction.label], sure, prediction))
     progress("predict", len(images), len(images), "")

@@ -42,10 +42,12 @@ class Reason(_Text):
     """Fallback to the edge: no connection to the cloud."""
     REFUSED = "refused"
     """Fallback to the edge: the server refused (overload, another pair, an invalid request) or failed."""
+    BUSY = "busy"
+    """Fallback to the edge: as many requests as may be were under way, and the sample was not to wait for a place."""
 
     @property
     def is_fallback(self) -> bool:
-        return self in (Reason.DEADLINE, Reason.UNAVAILABLE, Reason.REFUSED)
+        return self in (Reason.DEADLINE, Reason.UNAVAILABLE, Reason.REFUSED, Reason.BUSY)
 
 
 STAGES = ("edge", "encode", "network", "server_queue", "cloud_decode", "cloud_compute", "fallback", "other")
@@ -59,7 +61,7 @@ class Timings:
     time, so link, protocol and both gRPC stacks, or the whole attempt where the cloud gave no answer; ``server_queue``:
     waiting for the cloud engine; ``cloud_decode``: payload codec and preprocessing in the cloud; ``cloud_compute``: the
     cloud engine; ``fallback``: the edge's own answer after the cloud gave none; ``other``: what of ``total`` is none of
-    these (gate, fusion, bookkeeping on both sides).
+    these (gate, fusion, waiting for a place in flight, bookkeeping on both sides).
     """
 
     edge: float = 0.0
