@@ -21,7 +21,7 @@ DISTRIBUTION = "ecc-deploy"
 SETS = (
     *("onnxruntime", "openvino", "tflite"),
     *("train", "openvino-compile", "tflite-compile", "tensorrt-check"),
-    *("sweep", "multi-gpu", "report"),
+    *("sweep", "multi-gpu", "report", "links"),
 )
 """The extras that this version uses, in the order in which they are shown: runtimes, what compiles, and the rest.
 TensorRT itself is not among them: it comes with a device, or is of no use."""

@@ -66,3 +66,7 @@ class ServerError(EccError):
 
 class DeviceError(EccError):
     """A measurement that this machine cannot give."""
+
+
+class LinkError(EccError):
+    """A link that is unknown or wrong, that cannot be emulated here, or whose emulation is not what it should be."""

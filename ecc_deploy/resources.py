@@ -1,4 +1,4 @@
-"""Where the data that travels with ecc-deploy lies: targets, calibration recipes, training recipes, the sample.
+"""Where the data that travels with ecc-deploy lies: targets, links, calibration recipes, training recipes, the sample.
 
 In a checkout these are folders beside the package; in an installed wheel the same folders lie inside it, under
 ``ecc_deploy/_resources`` (see ``[tool.hatch.build]`` in ``pyproject.toml``).
@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
-    """Return the folder ``name`` (``targets``, ``calibration`` or ``recipes``)."""
+    """Return the folder ``name`` (``targets``, ``links``, ``calibration`` or ``recipes``)."""
     packed = _PACKAGE / "_resources" / name
     return packed if packed.is_dir() else _PACKAGE.parent / name
 

@@ -41,11 +41,11 @@ def test_what_travels_in_the_wheel(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     resources = {
         f"ecc_deploy/_resources/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("targets", "calibration", "recipes")
+        for folder in ("targets", "links", "calibration", "recipes")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".toml", ".webp", ".json") or path.name == "LICENSE"
     }
-    assert {"targets", "calibration", "recipes"} == {name.split("/")[2] for name in resources}
+    assert {"targets", "links", "calibration", "recipes"} == {name.split("/")[2] for name in resources}
     assert resources <= held
     files = (path for path in (ROOT / "ecc_deploy").rglob("*.*") if path.is_file() and path.suffix != ".pyc")
     package = {path.relative_to(ROOT).as_posix() for path in files}

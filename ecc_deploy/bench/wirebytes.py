@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecc_deploy.bench.endpoint import Address, plain
+from ecc_deploy.links.counts import WireBytes as WireBytes
 
 METHOD = "TCP_INFO: payload bytes + (IP + TCP headers with options) x segments, per arm's own connection"
 
@@ -34,13 +35,6 @@ _TCP_HEADER, _TIMESTAMP_OPTION = 20, 12
 _FIN_NOT_SEEN = frozenset({1, 4, 5})  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2
 _MIN_INFO = 144  # up to and with tcpi_segs_in, Linux 4.2
 _WITH_SENT = 216  # up to and with tcpi_bytes_retrans, Linux 4.19
-
-
-class WireBytes(NamedTuple):
-    """TCP/IP bytes from edge to cloud and back."""
-
-    up: int
-    down: int
 
 
 def why_not() -> str | None:
