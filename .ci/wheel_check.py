@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIMES = {"onnxruntime"}
-NOT_WANTED = {"torch", "onnx", "onnxscript", "openvino", "ai_edge_litert", "tensorrt", "plotly"}
+NOT_WANTED = {"torch", "onnx", "onnxscript", "openvino", "ai_edge_litert", "tensorrt"}
 OLDEST = "python3.10"
 
 

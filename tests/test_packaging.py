@@ -12,7 +12,7 @@ import pytest
 import tomllib
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "onnx", "openvino", "litert", "tensorrt", "plotly", "jinja2", "nncf", "scipy", "transformers")
+HEAVY = ("torch", "onnx", "openvino", "litert", "tensorrt", "jinja2", "nncf", "scipy", "transformers")
 
 
 @pytest.fixture(scope="session")

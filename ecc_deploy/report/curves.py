@@ -1,4 +1,4 @@
-"""The plots of an evaluation, as plotly figures in plain data: accuracy against bytes and MACs, recall against rate.
+"""The plots of an evaluation, as figures in plain data: accuracy against bytes and MACs, recall against rate.
 
 Nothing is told by colour alone: every curve has its own dash and marker, so that the plots hold in black and white.
 """

@@ -21,7 +21,7 @@ class Family:
     """What it does, in half a sentence."""
     colour: str
     marker: str
-    """plotly's name of the symbol; the glyphs of the HTML have the same shapes."""
+    """Name of the symbol in figures; the glyphs of the HTML have the same shapes."""
     dash: str
     glyph: str
     """An SVG path in a box of 16 by 16 around the origin."""

@@ -19,14 +19,16 @@ from ecc_deploy.errors import BackendMissingError, UsageError
 from ecc_deploy.report.view import page
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
-_NEEDS = ("jinja2", "plotly")
+_NEEDS = ("jinja2",)
+_SCRIPTS = ("marks.js", "labels.js", "chart.js", "report.js")
+"""In the order in which they run; each becomes one element of the page."""
 
 
 def write_report(benches: Sequence[Bench], out: str | Path) -> Path:
     """Write one self-contained HTML file about one or more benchmarks to ``out``, whole or not at all; return ``out``.
 
     Nothing in it comes from the network, and its content security policy lets nothing be fetched and no script run
-    but the two it was made with. All texts of the benchmarks are escaped.
+    but those it was made with. All texts of the benchmarks are escaped.
 
     Raises :class:`UsageError` for no benchmark or a file that cannot be written, :class:`BackendMissingError` where
     the extra ``report`` is not installed.
@@ -55,12 +57,11 @@ def render(benches: Sequence[Bench]) -> str:
 def render_page(template: str, content: dict[str, Any]) -> str:
     """The text of a self-contained page: ``content`` in ``template``, one of the assets.
 
-    ``content["figures"]``: plotly figures by the id of the element that they are drawn in.
+    ``content["figures"]``: figures by the id of the element that they are drawn in.
     Raises :class:`BackendMissingError`.
     """
     check_installed()
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=FileSystemLoader(_ASSETS),
@@ -69,13 +70,13 @@ def render_page(template: str, content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly_js": get_plotlyjs(), "report_js": (_ASSETS / "report.js").read_text("utf-8")}
+    scripts = [(_ASSETS / name).read_text("utf-8") for name in _SCRIPTS]
     figures = json.dumps(_finite(content["figures"]), separators=(",", ":"), allow_nan=False)
     return environment.get_template(template).render(
         **{name: value for name, value in content.items() if name != "figures"},
-        **{name: _Inline(text) for name, text in scripts.items()},
+        scripts=[_Inline(text) for text in scripts],
         style=_Inline((_ASSETS / "report.css").read_text("utf-8")),
-        policy=_policy(scripts.values()),
+        policy=_policy(scripts),
         figures=_Inline(_in_script(figures)),
         version=_version(),
     )

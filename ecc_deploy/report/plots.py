@@ -1,4 +1,4 @@
-"""The plots, as plotly figures in plain data: traces and layout. Colours of text and paper are the page's business."""
+"""The plots, as figures in plain data that the page draws. Colours of text and paper are the page's business."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ecc_deploy.report.rows import Row, references, rows
 from ecc_deploy.report.statistics import pareto_front
 
 Figure = dict[str, Any]
-"""``data`` and ``layout`` for plotly; ``labels``: texts that the page places where they cover nothing."""
+"""In the part of plotly's vocabulary that ``assets/chart.js`` knows: ``data`` are traces, ``layout`` has the axes;
+beside them ``labels``, texts that the page places where they cover nothing, and ``kind``."""
 
 _VARIANTS = ("", "-open", "-dot", "-open-dot")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -57,7 +58,7 @@ def costs(benches: Sequence[Bench]) -> list[Cost]:
 
 
 def plain(text: str) -> str:
-    """``text`` for plotly, which reads a little HTML: escaped, printable, not endless."""
+    """``text`` for a figure, where ``<b>`` and ``<br>`` mean something: escaped, printable, not endless."""
     printable = "".join(c if c.isprintable() else "�" for c in text)
     return html.escape(printable if len(printable) <= _LONGEST else f"{printable[: _LONGEST - 1]}…", quote=False)
 

@@ -19,7 +19,7 @@ VERBS = (
 )
 HEAVY = (
     *("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pydantic", "grpc", "google.protobuf", "tritonclient"),
-    *("PIL", "safetensors", "zstandard", "rich", "plotly", "jinja2", "asyncio", "importlib.metadata"),
+    *("PIL", "safetensors", "zstandard", "rich", "jinja2", "asyncio", "importlib.metadata"),
 )
 LIST_MODULES = """
 import sys

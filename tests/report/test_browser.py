@@ -1,0 +1,169 @@
+"""The report in a real browser: nothing fails, nothing is fetched, nothing overflows, controls do what they say.
+
+Runs where ``ECC_DEPLOY_CHROMIUM`` names a Chromium: ``make test-report`` finds or installs one, and sets it.
+``ECC_DEPLOY_SCREENSHOTS`` names a folder for pictures of the pages.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecc_deploy.report.evaluations import write_curves
+from ecc_deploy.report.html import write_report
+from tests.evaluation.made_up import evaluation
+from tests.report.fake_bench import fake_bench
+
+CHROMIUM = os.environ.get("ECC_DEPLOY_CHROMIUM", "")
+SCREENSHOTS = os.environ.get("ECC_DEPLOY_SCREENSHOTS", "")
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="the report was not opened in a browser: ECC_DEPLOY_CHROMIUM is not set (`make test-report`)"
+)
+WIDTHS = (360, 768, 1280)
+# Elements that reach beyond the page; what lies in a box that scrolls by itself does not count.
+BEYOND = """() => [...document.querySelectorAll("body *")].filter((one) =>
+    one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll") && one.getClientRects().length
+    && !one.closest(".hidden") && !one.closest("svg svg")).map((one) => one.outerHTML.slice(0, 120))"""
+# Luminance contrast of each text against the paper behind it, as WCAG 2 defines it; below 4.5 it is hard to read.
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const found = parse(getComputedStyle(at).backgroundColor);
+      if (found.length < 4 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !one.getClientRects().length || one.closest(".hidden") || one.closest("script, style")) continue;
+    const style = getComputedStyle(one), isDrawn = one instanceof SVGElement;
+    const [a, b] = [light(parse(isDrawn ? style.fill : style.color)), light(behind(isDrawn ? one.closest("div") : one))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${one.tagName}.${one.getAttribute("class")} ${one.textContent.slice(0, 40)}`);
+  }
+  return found;
+}"""  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra `dev`) is not installed")
+    with sync_api.sync_playwright() as playwright:
+        # Chromium's own sandbox does not start as root; what is opened here are our own files.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "one": write_report([fake_bench(400)], folder / "one.html"),
+        "two": write_report([fake_bench(400), fake_bench(200, 5, link_ms=20)], folder / "two.html"),
+        "curves": write_curves(evaluation(), folder / "curves.html"),
+    }
+
+
+class Opened:
+    """A page, and what it did that it must not: errors, requests."""
+
+    def __init__(self, browser: Any, path: Path, width: int, scheme: str = "light", **options: Any) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", **options
+        )
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        self.page.on("console", lambda message: self.troubles.append(f"console: {message.text}"))
+        self.page.on("request", self._requested)
+        self._own = path.as_uri()
+        self.page.goto(self._own)
+        if options.get("java_script_enabled", True):
+            self.settle()
+
+    def _requested(self, request: Any) -> None:
+        if request.url.partition("#")[0] != self._own:
+            self.troubles.append(f"request: {request.url}")
+
+    def settle(self) -> None:
+        """Wait until what is shown is drawn."""
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('.plot')].every((plot) => !plot.clientWidth || plot.dataset.drawn)"
+        )
+
+    def shot(self, name: str) -> None:
+        if SCREENSHOTS:
+            self.page.screenshot(path=str(Path(SCREENSHOTS) / f"{name}.png"), full_page=True)
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["one", "two", "curves"])
+def test_nothing_fails_nothing_is_fetched_nothing_overflows(browser: Any, pages: dict, name: str, width: int) -> None:
+    with Opened(browser, pages[name], width) as opened:
+        opened.shot(f"{name}-{width}")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.page.evaluate(BEYOND) == []
+        assert opened.troubles == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["two", "curves"])
+def test_texts_can_be_read_in_light_and_dark(browser: Any, pages: dict, name: str, scheme: str) -> None:
+    with Opened(browser, pages[name], 1280, scheme) as opened:
+        opened.shot(f"{name}-{scheme}")
+        paper = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", paper))) > 382) is (scheme == "light")
+        assert opened.page.evaluate(CONTRAST) == []
+
+
+def test_plots_are_drawn_with_their_intervals_and_labels(browser: Any, pages: dict) -> None:
+    with Opened(browser, pages["one"], 1280) as opened:
+        bench = fake_bench(400)
+        drawn = opened.page.locator("[data-figure='b0-bytes']")
+        assert drawn.locator(".error").count() == len(bench.arms)
+        assert "ECC-D" in drawn.locator(".label.lead").all_text_contents()
+        bars = opened.page.locator("[data-figure='b0-breakdown'] .bar-part")
+        parts = sum(value > 0 for arm in bench.arms for key, value in arm.stages_mean_ms.items() if key != "total")
+        assert bars.count() == parts
+        drawn.locator(".marker").last.hover(force=True)
+        tip = opened.page.locator(".tip")
+        assert tip.is_visible()
+        assert "ECC-D · int4+zstd" in tip.inner_text()
+
+
+def test_without_scripts_the_figures_are_in_tables(browser: Any, pages: dict) -> None:
+    with Opened(browser, pages["one"], 360, java_script_enabled=False) as opened:
+        page = opened.page
+        assert page.locator(".noscript").is_visible()
+        assert page.locator("table.comparison").first.is_visible()
+        assert page.locator(".plot").first.is_hidden()
+
+
+def test_a_heading_sorts_by_keyboard(browser: Any, pages: dict) -> None:
+    with Opened(browser, pages["one"], 1280) as opened:
+        heading = opened.page.locator("th[data-key='payload'] button")
+        heading.focus()
+        opened.page.keyboard.press("Enter")
+        cells = opened.page.locator("table.comparison td[data-key='payload']")
+        values = [float(cell.get_attribute("data-value")) for cell in cells.all()]
+        assert values == sorted(values)
+        opened.page.keyboard.press("Enter")
+        values = [float(cell.get_attribute("data-value")) for cell in cells.all()]
+        assert values == sorted(values, reverse=True)
