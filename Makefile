@@ -12,7 +12,7 @@ DEV_EXTRAS := toolchains,report,dev
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm test-report lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm test-ssh test-report lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -51,6 +51,9 @@ soak: $(DEVELOPED) ## Answer 10,000 samples while a fault happens every second, 
 test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
 	@$(BIN)/python .ci/arm_check.py
 
+test-ssh: $(DEVELOPED) ## Benchmark over ssh: a user and an sshd on this machine's loopback, for a while (needs root)
+	@$(BIN)/python .ci/ssh_check.py
+
 test-report: $(DEVELOPED) ## Open the report in headless Chromium, in several widths, light and dark, and use its controls
 	@$(BIN)/python .ci/report_check.py
 
@@ -68,7 +71,7 @@ wheel-check: wheel ## Install the wheel, base dependencies only, into an empty e
 	@$(BIN)/python .ci/wheel_check.py dist/*.whl
 
 clean: ## Remove .venv and everything that was built
-	@rm -rf $(VENV) .arm .report dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .arm .sshd .report dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is Python 3.11 or newer and can make a virtual environment.

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ecc_deploy.data.interface import Samples as Samples
     from ecc_deploy.data.registry import list_datasets as list_datasets
     from ecc_deploy.data.registry import load as load_dataset
+    from ecc_deploy.devices.bench import Device as Device
+    from ecc_deploy.devices.bench import bench_on_device as bench_on_device
+    from ecc_deploy.devices.bench import diagnose_device as diagnose_device
     from ecc_deploy.doctor import Diagnosis as Diagnosis
     from ecc_deploy.doctor import diagnose as diagnose
     from ecc_deploy.errors import EccError as EccError
@@ -48,10 +51,12 @@ if TYPE_CHECKING:
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
+    from ecc_deploy.runtime.breaker import Breaker as Breaker
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.credentials import Credentials as Credentials
     from ecc_deploy.runtime.credentials import load_credentials as load_credentials
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
+    from ecc_deploy.runtime.hedge import Hedge as Hedge
     from ecc_deploy.runtime.on_device import Engine as Engine
     from ecc_deploy.runtime.on_device import compile_bundle as compile_bundle
     from ecc_deploy.runtime.pipeline import Pipeline as Pipeline
@@ -88,16 +93,19 @@ _SWEEP = "train,sweep"
 _NAMES: dict[str, tuple[str, str, str]] = {
     "Answer": ("runtime.predict", "Answer", ""),
     "Bench": ("bench.schema", "Bench", ""),
+    "Breaker": ("runtime.breaker", "Breaker", ""),
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
     "Comparison": ("comparison.result", "Comparison", ""),
     "Credentials": ("runtime.credentials", "Credentials", ""),
     "DebugResult": ("workbench.debug", "DebugResult", _TRAIN),
+    "Device": ("devices.bench", "Device", ""),
     "Diagnosis": ("doctor", "Diagnosis", ""),
     "EccError": ("errors", "EccError", ""),
     "EdgeRuntime": ("runtime.engine", "EdgeRuntime", ""),
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
+    "Hedge": ("runtime.hedge", "Hedge", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
@@ -116,10 +124,12 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
+    "bench_on_device": ("devices.bench", "bench_on_device", ""),
     "compare_bundles": ("comparison.compare", "compare_bundles", ""),
     "compile_bundle": ("runtime.on_device", "compile_bundle", ""),
     "debug_bundle": ("workbench.debug", "debug_bundle", _TRAIN),
     "diagnose": ("doctor", "diagnose", ""),
+    "diagnose_device": ("devices.bench", "diagnose_device", ""),
     "evaluate": ("evaluation.evaluate", "evaluate", ""),
     "export_all": ("export.all_targets", "export_all", _EXPORT),
     "export_bundle": ("export.exporter", "export", _EXPORT),
@@ -154,16 +164,19 @@ _NAMES: dict[str, tuple[str, str, str]] = {
 __all__ = [
     "Answer",
     "Bench",
+    "Breaker",
     "Bundle",
     "CloudClient",
     "Comparison",
     "Credentials",
     "DebugResult",
+    "Device",
     "Diagnosis",
     "EccError",
     "EdgeRuntime",
     "Engine",
     "Evaluation",
+    "Hedge",
     "Normalisation",
     "Pipeline",
     "Point",
@@ -183,10 +196,12 @@ __all__ = [
     "Target",
     "TargetExport",
     "__version__",
+    "bench_on_device",
     "compare_bundles",
     "compile_bundle",
     "debug_bundle",
     "diagnose",
+    "diagnose_device",
     "evaluate",
     "export_all",
     "export_bundle",

@@ -32,8 +32,18 @@ class ServerProcess:
     ``start_timeout_s``, with what it wrote to stderr.
     """
 
-    def __init__(self, bundle: Path, *, threads: int = 1, start_timeout_s: float = 60.0, stop_timeout_s: float = 5.0):
+    def __init__(
+        self,
+        bundle: Path,
+        *,
+        host: str = HOST,
+        threads: int = 1,
+        start_timeout_s: float = 60.0,
+        stop_timeout_s: float = 5.0,
+    ) -> None:
+        """``host``: the IP address of this machine to listen on."""
         self._bundle = bundle
+        self._host = host
         self._threads = threads
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -43,7 +53,8 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         try:
-            self.url = f"{HOST}:{self._start()}"
+            port = self._start()
+            self.url = f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
         except BaseException:
             self.stop()
             raise
@@ -95,7 +106,7 @@ class ServerProcess:
 
     def _start(self) -> int:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(); a pipe could fill up
-        options = ("--host", HOST, "--port", "0", "--threads", str(self._threads), "--until-stdin-closes")
+        options = ("--host", self._host, "--port", "0", "--threads", str(self._threads), "--until-stdin-closes")
         self._process = subprocess.Popen(
             child.command("ecc_deploy.serving", str(self._bundle), *options),
             stdin=subprocess.PIPE,

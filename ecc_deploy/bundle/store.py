@@ -79,10 +79,11 @@ def write_bundle(out: Path, fill: Callable[[Path], Manifest]) -> Bundle:
 def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle and verify all of it. Raises :class:`BundleError` naming what is wrong."""
     path = Path(path)
-    return Bundle(path, _verify_files(path, _read_manifest(path)))
+    return Bundle(path, _verify_files(path, read_manifest(path)))
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle at ``path``; its files are not looked at. Raises :class:`BundleError`."""
     source = path / MANIFEST
     try:
         # A pipe or a device in its place would never end.

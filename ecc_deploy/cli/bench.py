@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ecc_deploy.cli import checks, credentials, terminal
 from ecc_deploy.cli.progress import shown_progress
+from ecc_deploy.errors import UsageError
 
 
 def bench(
@@ -50,6 +51,29 @@ def bench(
     tls_cert: credentials.TlsCert = None,
     tls_key: credentials.TlsKey = None,
     token_file: credentials.TokenFile = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="USER@HOST",
+            help="Measure on this machine, by ssh: user@host[:port], or a name of ~/.ssh/config.",
+        ),
+    ] = None,
+    serve_at: Annotated[
+        str | None,
+        typer.Option(
+            "--serve-at",
+            metavar="ADDRESS",
+            help="With --device: address of this machine that it reaches directly. Default: an ssh tunnel.",
+        ),
+    ] = None,
+    device_python: Annotated[
+        str | None,
+        typer.Option("--device-python", metavar="PATH", help="With --device: its Python. Default: found there."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", metavar="FILE", help="With --device: instead of ~/.ssh/config.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the results.")] = Path("bench.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
@@ -58,24 +82,34 @@ def bench(
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
     checks.output_file(out)
+    of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
+    checks.only_with("--device", device, of_devices)
+    shown = credentials.read(tls_ca, tls_cert, tls_key, token_file)
+    if device is not None and shown is not None:
+        raise UsageError("a device is not given certificates and tokens", "Leave --tls-... and --token-file out.")
     import ecc_deploy as ecc
 
+    options: dict[str, Any] = {
+        "samples": samples,
+        "arms": arch or None,
+        "image_codecs": image_codec or None,
+        "dataset": dataset,
+        "data_folder": data_folder,
+        "warmup": warmup,
+        "seed": seed,
+        "threads": threads,
+        "deadline_ms": deadline_ms,
+    }
+
     with shown_progress() as progress:
-        result = ecc.run_bench(
-            ecc.open_bundle(bundle),
-            cloud=cloud,
-            samples=samples,
-            arms=arch or None,
-            image_codecs=image_codec or None,
-            dataset=dataset,
-            data_folder=data_folder,
-            warmup=warmup,
-            seed=seed,
-            threads=threads,
-            deadline_ms=deadline_ms,
-            credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
-            progress=progress,
-        )
+        opened = ecc.open_bundle(bundle)
+        if device is None:
+            result = ecc.run_bench(opened, cloud=cloud, credentials=shown, **options, progress=progress)
+        else:
+            there = ecc.Device(device, device_python, ssh_config)
+            result = ecc.bench_on_device(
+                opened, there, cloud=cloud, serve_at=serve_at, **options, progress=progress, note=terminal.note
+            )
     ecc.save_bench(result, out)
     for warning in result.warnings:
         terminal.note(f"Note: {warning}")

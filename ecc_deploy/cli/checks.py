@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ecc_deploy.errors import UsageError
@@ -22,6 +23,13 @@ def output_folder(path: Path) -> Path:
         raise UsageError(f"{path} is a file, and a folder is to be written", "Give another --out.")
     _check_place(path)
     return path
+
+
+def only_with(name: str, value: object, others: Mapping[str, object]) -> None:
+    """The options ``others`` mean something only beside ``name``. Raises :class:`UsageError`."""
+    given = [other for other, its in others.items() if its is not None]
+    if value is None and given:
+        raise UsageError(f"{given[0]} is given without {name}", f"It says something about {name}: give both.")
 
 
 def _check_place(path: Path) -> None:

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import checks, terminal
 
 if TYPE_CHECKING:
     from ecc_deploy.doctor import Ability, Diagnosis
 
 
 def doctor(
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="USER@HOST", help="Ask this machine, by ssh. Default: this one."),
+    ] = None,
+    device_python: Annotated[
+        str | None,
+        typer.Option("--device-python", metavar="PATH", help="With --device: its Python. Default: found there."),
+    ] = None,
+    ssh_config: Annotated[
+        Path | None, typer.Option("--ssh-config", metavar="FILE", help="With --device: instead of ~/.ssh/config.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Say what can be compiled and run on this machine.
+    """Say what can be compiled and run on this machine, or on one that ssh reaches.
 
     Also what is installed, and the exact command that installs what is missing.
     """
     import ecc_deploy as ecc
 
-    diagnosis = ecc.diagnose()
+    checks.only_with("--device", device, {"--device-python": device_python, "--ssh-config": ssh_config})
+    there = None if device is None else ecc.Device(device, device_python, ssh_config)
+    diagnosis = ecc.diagnose() if there is None else ecc.diagnose_device(there)
     if as_json:
         terminal.show_json(diagnosis.to_json())
     else:

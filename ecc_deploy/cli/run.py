@@ -48,6 +48,19 @@ def run(
         WhenFull,
         typer.Option("--when-full", help="With that many under way: wait for a place, or let the edge answer."),
     ] = WhenFull.WAIT,
+    breaker: Annotated[
+        bool, typer.Option("--breaker/--no-breaker", help="While the cloud keeps failing, let the edge answer at once.")
+    ] = True,
+    hedge: Annotated[
+        str | None,
+        typer.Option(
+            "--hedge", metavar="HOST:PORT", help="Server to ask too where the first is slow; may be the same."
+        ),
+    ] = None,
+    hedge_after_ms: Annotated[
+        float | None,
+        typer.Option("--hedge-after", min=0, help="Milliseconds until then. Default: the 95th percentile so far."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
@@ -68,6 +81,9 @@ def run(
             credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
             in_flight=in_flight,
             when_full="edge" if when_full is WhenFull.EDGE else "wait",
+            breaker=breaker,
+            hedge=hedge,
+            hedge_after_ms=hedge_after_ms,
             progress=progress,
         )
     if as_json:

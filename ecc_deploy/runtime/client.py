@@ -168,13 +168,13 @@ class CloudClient(Closing):
         """
         start = time.perf_counter_ns()
         if deadline_s <= 0:
-            raise CloudError(Reason.DEADLINE, _TOO_LATE)
+            raise CloudError(Reason.DEADLINE, _TOO_LATE, is_fault=False)
         try:
             answer = self._infer(self._request(half, payload, codec), timeout=deadline_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise cloud_error(error, self._explained) from error
         except ValueError as error:  # grpc's word for a closed channel
-            raise CloudError(Reason.UNAVAILABLE, "the client was closed") from error
+            raise CloudError(Reason.UNAVAILABLE, "the client was closed", is_fault=False) from error
         return self._checked(answer, _ms_since(start))
 
     def submit(self, half: str, payload: bytes, codec: str, deadline_s: float) -> Future[CloudAnswer]:
@@ -185,11 +185,11 @@ class CloudClient(Closing):
         """
         start = time.perf_counter_ns()
         if deadline_s <= 0:
-            return failed(CloudError(Reason.DEADLINE, _TOO_LATE))
+            return failed(CloudError(Reason.DEADLINE, _TOO_LATE, is_fault=False))
         try:
             call = self._infer.future(self._request(half, payload, codec), timeout=deadline_s, metadata=self._metadata)
         except ValueError:
-            return failed(CloudError(Reason.UNAVAILABLE, "the client was closed"))
+            return failed(CloudError(Reason.UNAVAILABLE, "the client was closed", is_fault=False))
         return as_future(call, lambda answer: self._checked(answer, _ms_since(start)), self._explained)
 
     def _request(self, half: str, payload: bytes, codec: str) -> Any:

@@ -33,18 +33,23 @@ class CloudAnswer:
     queue_ms: float
     decode_ms: float
     compute_ms: float
+    requests: int = 1
+    """How often the payload was sent for it."""
 
 
 class CloudError(Exception):
     """The cloud gave no answer: ``reason`` is a fallback's, mostly DEADLINE, UNAVAILABLE or REFUSED.
 
-    ``detail`` says what happened.
+    ``detail`` says what happened; ``is_fault`` whether cloud or link are to blame, and not who asked. ``requests``: how
+    often the payload was sent.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, *, is_fault: bool = True, requests: int = 1) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.is_fault = is_fault
+        self.requests = requests
 
 
 class Cloud(Protocol):
@@ -101,7 +106,7 @@ def as_future(
         except grpc.RpcError as error:
             future.set_exception(cloud_error(error, explained))
         except grpc.FutureCancelledError:
-            future.set_exception(CloudError(Reason.UNAVAILABLE, "the request was cancelled"))
+            future.set_exception(CloudError(Reason.UNAVAILABLE, "the request was cancelled", is_fault=False))
         except Exception as error:  # a bug of ours; who waits must hear of it, not wait for ever
             future.set_exception(error)
 

@@ -19,6 +19,7 @@ from ecc_deploy.closing import Closing
 from ecc_deploy.errors import BundleError, UsageError
 from ecc_deploy.payload import Codec, TensorSpec
 from ecc_deploy.preprocess import Preprocess
+from ecc_deploy.runtime.breaker import Breaker, Permit
 from ecc_deploy.runtime.cloud import Cloud, CloudAnswer, CloudError
 from ecc_deploy.runtime.fusion import fuse
 from ecc_deploy.runtime.gate import offloads
@@ -67,7 +68,8 @@ class EdgeRuntime(Closing):
 
     ``cloud``: needed where the deployment has a cloud half. ``codec``: instead of the deployment's. ``threads``: CPU
     threads of one inference. ``deadline_ms``: of one sample, from the call of :meth:`predict`; what the edge used of it
-    is not left for the cloud. The edge's own work is not cut short.
+    is not left for the cloud. The edge's own work is not cut short. ``breaker``: while it is open, the edge answers at
+    once; several runtimes of one server may share it.
 
     Raises :class:`UsageError` for arguments that do not fit together, :class:`PayloadError` for a codec that does not
     suit what is sent, :class:`BundleError` for halves that are not what the manifest says.
@@ -82,6 +84,7 @@ class EdgeRuntime(Closing):
         codec: str | None = None,
         threads: int = 1,
         deadline_ms: float = 1000.0,
+        breaker: Breaker | None = None,
     ) -> None:
         manifest = bundle.manifest
         if deployment not in manifest.deployments:
@@ -106,6 +109,7 @@ class EdgeRuntime(Closing):
         self.deployment = chosen
         self.codec: Codec | None = None
         self._cloud = cloud
+        self._breaker = breaker
         self._deadline_ns = int(deadline_ms * 1e6)
         self._image = tensor_sent(manifest, None)
         if chosen.sends is not None:
@@ -155,12 +159,17 @@ class EdgeRuntime(Closing):
         sample = self.begin(image)
         if isinstance(sample, Prediction):
             return sample
-        self.encode(sample)
-        assert self._cloud is not None
+        outcome: CloudAnswer | CloudError | None = None
         try:
-            outcome: CloudAnswer | CloudError = self._cloud.infer(*self._request(sample))
+            outcome = self.admit(sample)
+            if outcome is None:
+                assert self._cloud is not None
+                outcome = self._cloud.infer(*self._request(sample))
         except CloudError as error:
             outcome = error
+        except BaseException:
+            self.forget(sample)
+            raise
         return self.conclude(sample, outcome)
 
     def predict_many(
@@ -180,14 +189,16 @@ class EdgeRuntime(Closing):
     def begin(self, image: np.ndarray) -> Prediction | Sample:
         """The edge's part: its half and its gate. A prediction where the edge answers, else the sample to be sent.
 
-        What is sent goes on to :meth:`encode`, :meth:`send` and, in the end, :meth:`conclude`. Raises
-        :class:`UsageError` for another dtype or shape than :meth:`predict` takes.
+        What is to be sent goes on to :meth:`admit`, :meth:`send` and, in the end, to :meth:`conclude` or
+        :meth:`forget`. Raises :class:`UsageError` for another dtype or shape than :meth:`predict` takes.
         """
         start = time.perf_counter_ns()
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != self._image.shape:
             given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise UsageError(f"an image is uint8 {self._image.shape} (height, width, channels), not {given}")
         sample = Sample(image, start, start + self._deadline_ns)
+        if self._breaker is not None and self._fallback is not None and self._breaker.refuses():
+            return self.conclude(sample, self._refusal())  # without running a half that gives no answer
         if self._edge is not None:
             sample.outputs = self._edge(image)
             sample.timings.edge = ms_since(start)
@@ -198,14 +209,23 @@ class EdgeRuntime(Closing):
             return sample.answered(sample.own, Route.EDGE, Reason.CONFIDENT)
         return sample
 
-    def encode(self, sample: Sample) -> None:
-        """Give the sample its payload."""
+    def admit(self, sample: Sample) -> CloudError | None:
+        """Give the sample its payload, if the breaker lets it through; else why it does not."""
         assert self.codec is not None
+        if self._breaker is not None:
+            sample.permit = self._breaker.ask()
+            if sample.permit is None:
+                return self._refusal()
         encoding = time.perf_counter_ns()
         sample.payload = self.codec.encode(
             sample.image if self.deployment.boundary is None else sample.outputs["boundary"]
         )
         sample.timings.encode = ms_since(encoding)
+        return None
+
+    def _refusal(self) -> CloudError:
+        assert self._breaker is not None
+        return CloudError(Reason.BREAKER, self._breaker.why(), is_fault=False)
 
     def send(self, sample: Sample) -> Future[CloudAnswer]:
         """Send the payload without waiting; the future's exception is a :class:`CloudError`."""
@@ -220,7 +240,8 @@ class EdgeRuntime(Closing):
 
     def conclude(self, sample: Sample, outcome: CloudAnswer | CloudError) -> Prediction:
         """The last word on what was to be sent: the cloud's answer, fused where the deployment fuses, or the edge's."""
-        timings = sample.timings
+        timings, sample.requests = sample.timings, outcome.requests
+        _tell(sample.permit, outcome)
         if isinstance(outcome, CloudError):
             if sample.sent_ns:
                 timings.network = ms_since(sample.sent_ns)
@@ -237,6 +258,23 @@ class EdgeRuntime(Closing):
         logits = outcome.logits if fusion is None else fuse(sample.own, outcome.logits, fusion)
         return sample.answered(logits, Route.CLOUD, Reason.ALWAYS if self.deployment.gate is None else Reason.OFFLOADED)
 
+    def forget(self, sample: Sample) -> None:
+        """Instead of :meth:`conclude`, for a sample that nobody waits for any more."""
+        if sample.permit is not None:
+            sample.permit.forgotten()
+
     def close(self) -> None:
         """Free the engines. The cloud client stays open: it belongs to whoever made it. May be called twice."""
         self._open.close()
+
+
+def _tell(permit: Permit | None, outcome: CloudAnswer | CloudError) -> None:
+    """What the outcome means to the breaker."""
+    if permit is None:
+        return
+    if isinstance(outcome, CloudAnswer):
+        permit.succeeded()
+    elif outcome.is_fault:
+        permit.failed(outcome.detail)
+    else:
+        permit.forgotten()

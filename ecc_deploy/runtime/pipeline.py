@@ -78,11 +78,17 @@ class Pipeline(Closing):
             future.set_result(self._runtime.conclude(sample, refusal))
             return future
         try:
-            self._runtime.encode(sample)
-            call = self._runtime.send(sample)
+            refusal = self._runtime.admit(sample)
+            if refusal is None:
+                call = self._runtime.send(sample)
         except BaseException:
+            self._runtime.forget(sample)
             self._places.release()
             raise
+        if refusal is not None:
+            self._places.release()
+            future.set_result(self._runtime.conclude(sample, refusal))
+            return future
         with self._lock:
             self._under_way.add(call)
             is_closed = self._is_closed
@@ -172,10 +178,14 @@ class Pipeline(Closing):
         if self._when_full == "edge":
             if self._places.acquire(blocking=False):
                 return None
-            return CloudError(Reason.BUSY, f"{self.in_flight} requests are under way, as many as may be")
+            return CloudError(
+                Reason.BUSY, f"{self.in_flight} requests are under way, as many as may be", is_fault=False
+            )
         if self._places.acquire(timeout=max(sample.remaining_s(), 0)):
             return None
-        return CloudError(Reason.DEADLINE, f"the deadline passed while {self.in_flight} requests were under way")
+        return CloudError(
+            Reason.DEADLINE, f"the deadline passed while {self.in_flight} requests were under way", is_fault=False
+        )
 
     def _arrived(self, sample: Sample, call: Future[CloudAnswer], future: Future[Prediction]) -> None:
         with self._lock:
@@ -187,6 +197,7 @@ class Pipeline(Closing):
 
     def _finish(self, sample: Sample, call: Future[CloudAnswer], future: Future[Prediction]) -> None:
         if not future.set_running_or_notify_cancel():
+            self._runtime.forget(sample)
             self._places.release()
             return
         try:
@@ -211,7 +222,7 @@ class Pipeline(Closing):
 
 def _outcome(call: Future[CloudAnswer]) -> CloudAnswer | CloudError:
     if call.cancelled():
-        return CloudError(Reason.UNAVAILABLE, "the pipeline was closed")
+        return CloudError(Reason.UNAVAILABLE, "the pipeline was closed", is_fault=False)
     error = call.exception()
     if error is None:
         return call.result()

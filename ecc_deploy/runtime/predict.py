@@ -13,10 +13,13 @@ import numpy as np
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import Progress, silent
+from ecc_deploy.runtime.breaker import Breaker
 from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.cloud import Cloud
 from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.gate import confidence
+from ecc_deploy.runtime.hedge import Hedge
 from ecc_deploy.runtime.images import read_images
 from ecc_deploy.runtime.pipeline import WhenFull
 from ecc_deploy.runtime.result import Prediction
@@ -63,6 +66,9 @@ def predict(
     credentials: Credentials | None = None,
     in_flight: int = 1,
     when_full: WhenFull = "wait",
+    breaker: bool = True,
+    hedge: str | None = None,
+    hedge_after_ms: float | None = None,
     progress: Progress = silent,
 ) -> list[Answer]:
     """Answer every image of ``inputs`` (see :func:`~ecc_deploy.runtime.images.read_images`), in their order.
@@ -71,9 +77,12 @@ def predict(
 
     ``cloud``: ``host:port`` of a server of this bundle; needed where the deployment has a cloud half. Where it does
     not answer within ``deadline_ms``, or refuses, the edge does, and the answer says so. ``threads``: CPU threads of
-    one inference. ``credentials``: for a server that encrypts, or that wants to know its clients.
-    ``in_flight``: how many requests may be under way at a time, and ``when_full`` whether a sample then
-    waits or the edge answers it (see :class:`~ecc_deploy.runtime.pipeline.Pipeline`).
+    one inference. ``in_flight``: how many requests may be under way at a time, and ``when_full`` whether a sample then
+    waits or the edge answers it (see :class:`~ecc_deploy.runtime.pipeline.Pipeline`). ``breaker``: while the cloud
+    keeps failing, the edge answers at once (:class:`~ecc_deploy.runtime.breaker.Breaker`). ``hedge``: address of a
+    server, the same or another, that is asked too where the first takes longer than ``hedge_after_ms``, or than usual
+    (:class:`~ecc_deploy.runtime.hedge.Hedge`). ``credentials``: for servers that encrypt, or that want to know their
+    clients.
 
     All images are read before the first is answered. Raises :class:`UsageError`, :class:`BundleError`.
     """
@@ -87,19 +96,29 @@ def predict(
         )
     if facts is not None and facts.cloud is None and cloud is not None:
         raise UsageError(f"the deployment {deployment!r} sends nothing", "Leave the cloud's address out.")
+    if hedge is not None and cloud is None:
+        raise UsageError("there is nothing to hedge without a cloud server", "Give its address too.")
     sources = [inputs] if isinstance(inputs, str | Path | np.ndarray) else inputs
     images = [named for source in sources for named in read_images(source, bundle.manifest.input, resize)]
     if not images:
         raise UsageError("there is no image to answer", "Give at least one image or array.")
     answers = []
     with ExitStack() as stack:
-        client = (
-            stack.enter_context(CloudClient(cloud, bundle.manifest, credentials=credentials))
-            if cloud is not None
-            else None
-        )
+        client: Cloud | None = None
+        if cloud is not None:
+            client = stack.enter_context(CloudClient(cloud, bundle.manifest, credentials=credentials))
+        if client is not None and hedge is not None:
+            second = stack.enter_context(CloudClient(hedge, bundle.manifest, credentials=credentials))
+            client = stack.enter_context(Hedge(client, second, after_ms=hedge_after_ms))
         runtime = stack.enter_context(
-            EdgeRuntime(bundle, deployment, cloud=client, threads=threads, deadline_ms=deadline_ms)
+            EdgeRuntime(
+                bundle,
+                deployment,
+                cloud=client,
+                threads=threads,
+                deadline_ms=deadline_ms,
+                breaker=Breaker() if breaker else None,
+            )
         )
         pixels = (image for _, image in images)
         predictions = runtime.predict_many(pixels, in_flight=in_flight, when_full=when_full)

@@ -42,12 +42,14 @@ class Reason(_Text):
     """Fallback to the edge: no connection to the cloud."""
     REFUSED = "refused"
     """Fallback to the edge: the server refused (overload, another pair, an invalid request) or failed."""
+    BREAKER = "breaker"
+    """Fallback to the edge: the cloud kept failing, and was not asked (see :mod:`ecc_deploy.runtime.breaker`)."""
     BUSY = "busy"
     """Fallback to the edge: as many requests as may be were under way, and the sample was not to wait for a place."""
 
     @property
     def is_fallback(self) -> bool:
-        return self in (Reason.DEADLINE, Reason.UNAVAILABLE, Reason.REFUSED, Reason.BUSY)
+        return self in (Reason.DEADLINE, Reason.UNAVAILABLE, Reason.REFUSED, Reason.BREAKER, Reason.BUSY)
 
 
 STAGES = ("edge", "encode", "network", "server_queue", "cloud_decode", "cloud_compute", "fallback", "other")
@@ -77,7 +79,8 @@ class Timings:
 
 @dataclass
 class Prediction:
-    """``logits``: float32 ``[classes]``; ``payload_bytes``: what was encoded to be sent, 0 where nothing was.
+    """``logits``: float32 ``[classes]``; ``payload_bytes``: what was encoded to be sent, 0 where nothing was; twice
+    that where it was sent twice.
 
     Where the deployment fuses, the logits of an answer by way of the cloud are the log-probabilities of both together.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ecc_deploy.runtime.breaker import Permit
 from ecc_deploy.runtime.result import Prediction, Reason, Route, Timings
 
 
@@ -23,6 +24,10 @@ class Sample:
     payload: bytes = b""
     sent_ns: int = 0
     """When it was given to the cloud's client; 0 before."""
+    requests: int = 1
+    """How often the payload was sent, where it was."""
+    permit: Permit | None = None
+    """Of the circuit breaker."""
 
     @property
     def own(self) -> np.ndarray:
@@ -42,7 +47,7 @@ class Sample:
             timings.cloud_compute, timings.fallback,
         )  # fmt: skip
         timings.other = max(timings.total - sum(stages), 0.0)
-        return Prediction(logits, route, reason, len(self.payload), timings, detail)
+        return Prediction(logits, route, reason, len(self.payload) * self.requests, timings, detail)
 
 
 def ms_since(start_ns: int) -> float:

@@ -48,15 +48,18 @@ def test_without_a_cloud_the_edge_answers_and_says_why(cli: Cli, toy_bundle: Bun
     nobody = f"127.0.0.1:{free_port()}"
     done = cli("run", toy_bundle.path, *images, "--cloud", nobody, "--deployment", "adaptive")
     assert done.code == 0
-    assert done.out.count(" unavailable ") == 9
-    assert "9 of 9 answered by the edge instead of the cloud" in done.err
+    assert (done.out.count(" unavailable "), done.out.count(" breaker ")) == (5, 4)
+    assert "5 of 9 answered by the edge instead of the cloud: UNAVAILABLE" in done.err
+    assert "4 of 9 answered by the edge instead of the cloud: the circuit breaker is open" in done.err
+    always = cli("run", toy_bundle.path, *images, "--cloud", nobody, "--deployment", "adaptive", "--no-breaker")
+    assert always.out.count(" unavailable ") == 9
 
 
 def test_another_bundles_server_is_refused_and_told(
     cli: Cli, other_bundle: Bundle, toy_server: Server, images: list[Path]
 ) -> None:
     done = cli("run", other_bundle.path, *images, "--cloud", f"127.0.0.1:{toy_server.port}", "--deployment", "adaptive")
-    assert done.out.count(" refused ") == 9
+    assert (done.out.count(" refused "), done.out.count(" breaker ")) == (5, 4)
     assert "FAILED_PRECONDITION" in done.err
 
 

@@ -10,6 +10,7 @@ from ecc_deploy.runtime.predict import predict
 from ecc_deploy.runtime.result import Reason, Route
 from ecc_deploy.serving import Server
 from tests import reference, toy
+from tests.runtime.fakes import free_port
 
 IMAGES = toy.samples(12, seed=2).images
 
@@ -76,3 +77,17 @@ def test_mistakes(toy_bundle: Bundle, url: str) -> None:
         predict(toy_bundle, [], deployment="edge-only")
     with pytest.raises(UsageError, match="is not the address"):
         predict(toy_bundle, [IMAGES], cloud="nowhere")
+
+
+def test_in_flight_with_breaker_and_hedge(toy_bundle: Bundle, url: str) -> None:
+    images = IMAGES
+    options: dict = {"deployment": "adaptive", "cloud": url, "deadline_ms": 20_000}
+    alone = [answer.to_json()["logits"] for answer in predict(toy_bundle, images, **options)]
+    options |= {"in_flight": 4, "hedge": url, "hedge_after_ms": 5000.0}
+    assert [answer.to_json()["logits"] for answer in predict(toy_bundle, images, **options)] == alone
+    options["cloud"] = options["hedge"] = f"127.0.0.1:{free_port()}"
+    reasons = [answer.prediction.reason.value for answer in predict(toy_bundle, images, **options)]
+    assert set(reasons) == {"unavailable", "breaker"}
+    assert {a.prediction.reason.value for a in predict(toy_bundle, images, **options, breaker=False)} == {"unavailable"}
+    with pytest.raises(UsageError, match="nothing to hedge"):
+        predict(toy_bundle, images, deployment="edge-only", hedge=url)
