@@ -43,6 +43,17 @@ def serve(
     max_request_bytes: Annotated[
         int | None, typer.Option("--max-request-bytes", min=1024, help="Of one request. Default: its largest batch.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", min=0, max=65535, help="HTTP port for /metrics, /healthz and /readyz."),
+    ] = None,
+    notice_s: Annotated[
+        float,
+        typer.Option("--drain-notice", min=0, help="Seconds of not being ready before new requests are refused."),
+    ] = 0.0,
+    grace_s: Annotated[
+        float, typer.Option("--drain-timeout", min=0, help="Seconds for the requests at work to be finished.")
+    ] = 10.0,
 ) -> None:
     """Serve the cloud halves of bundles, until Ctrl-C or SIGTERM.
 
@@ -68,6 +79,9 @@ def serve(
         tls=server_tls(tls_cert, tls_key, tls_client_ca),
         token_file=token_file,
         rate_limit=rate_limit,
+        metrics_port=metrics_port,
+        notice_s=notice_s,
+        grace_s=grace_s,
     )
     ecc.serve(opened, options, ready=ready)
     terminal.note("Stopped.")

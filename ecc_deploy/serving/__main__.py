@@ -35,6 +35,8 @@ def main() -> int:
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--tls-client-ca", type=Path)
     parser.add_argument("--token-file", type=Path)
+    parser.add_argument("--metrics-port", type=int)
+    parser.add_argument("--drain-notice", type=float, default=0.0, metavar="S")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop with the program that holds stdin")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -50,6 +52,8 @@ def main() -> int:
             max_batch_delay_ms=given.max_batch_delay,
             tls=server_tls(given.tls_cert, given.tls_key, given.tls_client_ca),
             token_file=given.token_file,
+            metrics_port=given.metrics_port,
+            notice_s=given.drain_notice,
         )
         bundles = [open_bundle(path) for path in given.bundles]
         serve(bundles, options, ready=lambda port: print(json.dumps({"port": port}), flush=True))

@@ -33,8 +33,12 @@ class ServerOptions:
     """Let in only requests with one of these tokens; ``None``: all."""
     rate_limit: float | None = None
     """Requests per second of one client (a token, else an address); ``None``: any number."""
+    metrics_port: int | None = None
+    """HTTP port on the same host for ``/metrics`` (Prometheus), ``/healthz`` and ``/readyz``; ``None``: none."""
+    notice_s: float = 0.0
+    """After the signal to stop: how long the server says that it is not ready, before it refuses new requests."""
     grace_s: float = 10.0
-    """After the signal to stop: how long the requests at work may take."""
+    """After that: how long the requests at work may take."""
 
     def __post_init__(self) -> None:
         limits: tuple[tuple[str, float | None, float, float], ...] = (
@@ -45,6 +49,8 @@ class ServerOptions:
             ("max_batch_delay_ms", self.max_batch_delay_ms, 0, 1000),
             ("max_request_bytes", self.max_request_bytes, 1024, 1 << 30),
             ("rate_limit", self.rate_limit, 0.001, 1e6),
+            ("metrics_port", self.metrics_port, 0, 65535),
+            ("notice_s", self.notice_s, 0, 3600),
             ("grace_s", self.grace_s, 0, 3600),
         )
         for name, value, least, most in limits:

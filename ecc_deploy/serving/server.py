@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,8 +19,11 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import ServerError, UsageError
 from ecc_deploy.serving.access import Access, RateLimit, Tokens, exposure
-from ecc_deploy.serving.batching import Batcher
+from ecc_deploy.serving.batching import Batcher, Ran
 from ecc_deploy.serving.catalog import Catalog
+from ecc_deploy.serving.figures import NoFigures, Prometheus
+from ecc_deploy.serving.health import Health
+from ecc_deploy.serving.http import WatchPort
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.options import ServerOptions
 from ecc_deploy.serving.service import Service
@@ -65,11 +69,19 @@ class Server:
             None if token_file is None else Tokens(token_file), None if rate is None else RateLimit(rate)
         )
         self.port = self.options.port
-        self._batcher = Batcher(self.options.concurrency, self.options.max_queue, self.options.max_batch_delay_ms / 1e3)
+        self._batcher = Batcher(
+            self.options.concurrency, self.options.max_queue, self.options.max_batch_delay_ms / 1e3, self._ran
+        )
+        self.health = Health()
+        self._figures: Prometheus | NoFigures = NoFigures()
+        if self.options.metrics_port is not None:
+            self._figures = Prometheus(lambda: self.waiting, lambda: self.health.is_ready)
         self._open = ExitStack()
         self._grpc: grpc.Server | None = None
         self.names: list[str] = []
         """The model names that it answers to, once started."""
+        self.metrics_port: int | None = None
+        """Where it is watched, once started."""
 
     def start(self) -> None:
         """Load every half, answer one sample with each, then listen. When this returns, requests are answered.
@@ -85,10 +97,23 @@ class Server:
                 self._open.callback(model.close)
                 model.warm_up()
                 models.append(model)
+            self._watch()
             self._listen(models)
         except BaseException:
             self._open.close()
             raise
+
+    def _ran(self, ran: Ran) -> None:
+        self._figures.batch(ran.engine.label, ran.requests, ran.samples, ran.compute_ns)
+
+    def _watch(self) -> None:
+        if self.options.metrics_port is None or not isinstance(self._figures, Prometheus):
+            return
+        watch = WatchPort(
+            self.options.host, self.options.metrics_port, self._figures.text, lambda: self.health.is_ready
+        )
+        self._open.callback(watch.close)
+        self.metrics_port = watch.port
 
     def _listen(self, models: list[CloudModel]) -> None:
         options = self.options
@@ -107,7 +132,9 @@ class Server:
             ],
         )
         catalog = Catalog(models)
-        server.add_generic_rpc_handlers((Service(catalog, self._batcher, self._access).handler(),))
+        service = Service(catalog, self._batcher, self._access, self._figures, lambda: self.health.is_ready)
+        server.add_generic_rpc_handlers((service.handler(),))
+        self.health.join(server)
         try:
             if self._credentials is None:
                 bound = server.add_insecure_port(options.address)
@@ -122,11 +149,18 @@ class Server:
         server.start()
         self._open.callback(pool.shutdown)  # waits for handlers, which use the models that are closed after it
         self._grpc, self.port, self.names = server, bound, catalog.names
+        self.health.begin([wire.SERVICE, *catalog.names])
         if warning := exposure(options.host, options.tls, knows_tokens=options.token_file is not None):
             log.warning("%s", warning)
 
+    def drain(self) -> None:
+        """Say that it is not ready, and go on answering for as long as was agreed: ``notice_s``."""
+        self.health.end()
+        time.sleep(self.options.notice_s)
+
     def stop(self, grace_s: float = 2.0) -> None:
         """Refuse new requests, give those at work ``grace_s`` seconds, free everything. May be called twice."""
+        self.health.end()
         if self._grpc is not None:
             self._grpc.stop(grace_s).wait()
         self._open.close()
@@ -160,8 +194,9 @@ def serve(
 ) -> None:
     """Serve ``bundles`` until SIGINT or SIGTERM; ``ready`` is called with the port once requests are answered.
 
-    The other arguments and the errors are those of :class:`Server`. After a signal the requests at work are finished;
-    a second signal ends the process at once. To be called from the main thread.
+    The other arguments and the errors are those of :class:`Server`. After a signal it says that it is not ready, for
+    ``notice_s``; then new requests are refused and those at work finished. A second signal ends the process at once. To
+    be called from the main thread.
     """
     asked_to_stop = threading.Event()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -182,6 +217,7 @@ def serve(
         if not asked_to_stop.is_set():
             ready(server.port)
         asked_to_stop.wait()
+        server.drain()
     finally:
         server.stop(server.options.grace_s)
         restore()
