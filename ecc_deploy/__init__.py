@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     from ecc_deploy.export.all_targets import TargetExport as TargetExport
     from ecc_deploy.export.all_targets import export_all as export_all
     from ecc_deploy.export.exporter import export as export_bundle
+    from ecc_deploy.links.link import Link as Link
+    from ecc_deploy.links.opening import open_link as open_link
+    from ecc_deploy.links.profile import LinkProfile as LinkProfile
+    from ecc_deploy.links.profile import list_links as list_links
+    from ecc_deploy.links.profile import load_link as load_link
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
@@ -106,6 +111,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Engine": ("runtime.on_device", "Engine", ""),
     "Evaluation": ("evaluation.evaluate", "Evaluation", ""),
     "Hedge": ("runtime.hedge", "Hedge", ""),
+    "Link": ("links.link", "Link", ""),
+    "LinkProfile": ("links.profile", "LinkProfile", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
@@ -119,8 +126,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Server": ("serving.server", "Server", ""),
     "ServerOptions": ("serving.options", "ServerOptions", ""),
     "ServerTls": ("serving.access", "ServerTls", ""),
-    "Sweep": ("sweep.result", "Sweep", ""),
     "ServingExport": ("scaling.export", "ServingExport", ""),
+    "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
     "Target": ("backends.targets", "Target", ""),
     "TargetExport": ("export.all_targets", "TargetExport", _EXPORT),
@@ -136,16 +143,19 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "export_serving": ("scaling.export", "export_serving", ""),
     "fetch_dataset": ("data.fetch", "fetch_dataset", ""),
     "list_datasets": ("data.registry", "list_datasets", ""),
+    "list_links": ("links.profile", "list_links", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
     "load_bench": ("bench.schema", "load_bench", ""),
     "load_credentials": ("runtime.credentials", "load_credentials", ""),
     "load_dataset": ("data.registry", "load", ""),
+    "load_link": ("links.profile", "load_link", ""),
     "load_recipe": ("training.recipe", "load_recipe", ""),
     "load_run": ("training.run", "load_run", _TRAIN),
     "load_sweep": ("sweep.result", "load_sweep", ""),
     "load_sweep_recipe": ("sweep.recipe", "load_sweep_recipe", _TRAIN),
     "load_target": ("backends.targets", "load_target", ""),
     "open_bundle": ("bundle.store", "open_bundle", ""),
+    "open_link": ("links.opening", "open_link", ""),
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
     "pick_point": ("sweep.pick", "pick", ""),
     "predict": ("runtime.predict", "predict", ""),
@@ -177,6 +187,8 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Hedge",
+    "Link",
+    "LinkProfile",
     "Normalisation",
     "Pipeline",
     "Point",
@@ -208,16 +220,19 @@ __all__ = [
     "export_serving",
     "fetch_dataset",
     "list_datasets",
+    "list_links",
     "list_targets",
     "load_bench",
     "load_credentials",
     "load_dataset",
+    "load_link",
     "load_recipe",
     "load_run",
     "load_sweep",
     "load_sweep_recipe",
     "load_target",
     "open_bundle",
+    "open_link",
     "over_seeds",
     "pick_point",
     "predict",

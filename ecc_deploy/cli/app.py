@@ -17,6 +17,7 @@ from ecc_deploy.cli import (
     doctor,
     evaluate,
     export,
+    links,
     quickstart,
     report,
     run,
@@ -54,6 +55,7 @@ for verb in (
     app.command()(verb)
 app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
+app.add_typer(links.app, name="links")
 app.add_typer(data.app, name="data")
 
 

@@ -15,7 +15,7 @@ TOLERANCE = 0.05
 ATTEMPTS = 4
 """A busy machine may disturb one measurement, but not the emulation."""
 _MTU = 1500
-_BURST_PACKETS = (24, 300)
+_BURST_PACKETS = (6, 300)
 _BURST_MS = 250.0
 
 
@@ -127,4 +127,4 @@ def _burst(mbit: float, queue_ms: float) -> Burst:
     least, most = _BURST_PACKETS
     room = mbit * 1e3 / 8 * min(queue_ms * 0.8, _BURST_MS)
     size = int(min(_MTU, max(64, room / least)))
-    return Burst(packets=int(max(4, min(most, room / size))), size=size)
+    return Burst(packets=int(max(least, min(most, room / size))), size=size)

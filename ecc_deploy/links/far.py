@@ -1,4 +1,4 @@
-"""``python -m ecc_deploy.links.far METHOD PROFILE``: holds the far namespace, and for "tun" passes the packets.
+"""``python -m ecc_deploy.links.far METHOD PROFILE``: holds the far namespace, and sets up or passes what goes there.
 
 The namespace has no name: it goes when this process and those in it have gone, and the devices with it.
 """
@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from ecc_deploy.errors import LinkError
-from ecc_deploy.links import namespace, network
-from ecc_deploy.links.helper import Facts, Requests, say
+from ecc_deploy.links import namespace, netem, network
+from ecc_deploy.links.helper import Facts, LinkUnavailableError, Requests, say
 from ecc_deploy.links.line import Line, Shape
 from ecc_deploy.links.profile import LinkProfile
 from ecc_deploy.links.relay import Side, relay
@@ -23,10 +23,11 @@ from ecc_deploy.links.tun import MTU, open_tun
 
 def main() -> int:
     """Set up, say so in one line of JSON, then serve requests until stdin closes. Exit code 1: it said an error."""
+    method, profile = sys.argv[1], LinkProfile.model_validate_json(sys.argv[2])
     try:
-        _tun(LinkProfile.model_validate_json(sys.argv[2]))
+        _netem(profile) if method == "netem" else _tun(profile)
     except LinkError as error:
-        say({"error": error.message, "hint": error.hint})
+        say({"error": error.message, "hint": error.hint, "is_unavailable": isinstance(error, LinkUnavailableError)})
         return 1
     return 0
 
@@ -53,6 +54,28 @@ def _tun(profile: LinkProfile) -> None:
     relay(sides["up"], sides["down"], requests.descriptor, requests.serve)
     os.close(near)
     os.close(far)
+
+
+def _netem(profile: LinkProfile) -> None:
+    with network.netlink() as near:
+        near_name, moved = netem.make_pair(near)
+        near_address, far_address = network.addresses(near_name)
+        netem.switch_off_offloads(near_name)
+        near_index = network.bring_up(near, near_name, near_address, mtu=MTU)
+        _unshare()
+        netem.move_away(near, moved)
+        with network.netlink() as far:
+            network.bring_up_loopback(far)
+            netem.rename(far, moved, network.FAR_NAME)
+            netem.switch_off_offloads(network.FAR_NAME)
+            far_index = network.bring_up(far, network.FAR_NAME, far_address, mtu=MTU)
+            netem.know_neighbour(near, near_index, far_address, netem.hardware_address(far, far_index))
+            netem.know_neighbour(far, far_index, near_address, netem.hardware_address(near, near_index))
+            pair = netem.Netem(near, far, {"up": near_index, "down": far_index}, profile)
+            requests = Requests(pair.handlers())
+            say({"near": near_address, "far": far_address, "device": near_name, "notes": []})
+            while requests.serve():
+                pass
 
 
 def _unshare() -> None:

@@ -27,6 +27,10 @@ STOP_TIMEOUT_S = 5.0
 Facts = dict[str, Any]
 
 
+class LinkUnavailableError(LinkError):
+    """This machine cannot emulate in this way; another may be possible."""
+
+
 class Helper(Closing):
     """The parent's side: starts ``python -m module`` (behind ``prefix``), asks it, ends it. Safe between threads.
 
@@ -105,7 +109,8 @@ class Helper(Closing):
             raise self._gone()
         answer: Facts = json.loads(line)
         if "error" in answer:
-            raise LinkError(answer["error"], answer.get("hint", ""))
+            kind = LinkUnavailableError if answer.get("is_unavailable") else LinkError
+            raise kind(answer["error"], answer.get("hint", ""))
         return answer
 
     def _gone(self) -> LinkError:

@@ -9,15 +9,18 @@ from typing import Literal, get_args
 
 from ecc_deploy.errors import LinkError
 from ecc_deploy.links import tun
+from ecc_deploy.links.helper import LinkUnavailableError
 from ecc_deploy.links.link import Link, Method
 from ecc_deploy.links.profile import LinkProfile
 
-METHODS: tuple[Method, ...] = ("tun", "proxy")
+METHODS: tuple[Method, ...] = ("netem", "tun", "proxy")
 """In the order in which they are tried."""
+_found_impossible: dict[Method, str] = {}
+"""What was tried in this process, and why it is not tried again: a kernel does not change."""
 
 
 def why_not(method: Method) -> str | None:
-    """Why this machine cannot emulate by ``method``, or ``None`` where it should be able to."""
+    """Why this machine cannot emulate by ``method``; ``None``: nothing speaks against it (netem shows when tried)."""
     if sys.platform != "linux":
         return "links are emulated on Linux only"
     if method == "proxy":
@@ -52,11 +55,15 @@ def open_link(
         return _open(profile, method, verify)
     reasons: list[str] = []
     for candidate in METHODS:
-        reason = why_not(candidate)
+        reason = why_not(candidate) or _found_impossible.get(candidate)
         if reason is None:
-            link = _open(profile, candidate, verify)
-            link.note = "; ".join((link.note, *reasons))
-            return link
+            try:
+                link = _open(profile, candidate, verify)
+            except LinkUnavailableError as error:
+                reason = _found_impossible[candidate] = error.message
+            else:
+                link.note = "; ".join((link.note, *reasons))
+                return link
         reasons.append(f"not {candidate}: {reason}")
     raise LinkError(f"a link cannot be emulated here: {'; '.join(reasons)}")
 

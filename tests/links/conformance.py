@@ -127,6 +127,38 @@ class LinkConformance:
                 data = os.urandom(200_000)
                 assert exchange(sock, data) == data
 
+    def test_it_can_become_another_link(self) -> None:
+        with self.open("rate=50mbit,delay=2ms") as link, far_echo(link) as address:
+            slower = load_link("rate=1mbit,delay=100ms,queue=2s")
+            with socket.create_connection(address, timeout=20) as sock:
+                exchange(sock, bytes(25_000))
+                link.change(slower)
+                assert link.profile == slower
+                start = time.perf_counter()
+                exchange(sock, bytes(12_500))
+                assert time.perf_counter() - start > 0.2  # 0.1 s at least on the line, and the round trip
+                link.change(load_link("rate=50mbit,delay=2ms"))
+                assert exchange(sock, b"again") == b"again"
+
+    def test_a_cut_link_passes_nothing_until_it_is_restored(self) -> None:
+        with (
+            self.open("rate=20mbit,delay=4ms") as link,
+            far_echo(link) as address,
+            socket.create_connection(address, timeout=20) as sock,
+        ):
+            assert exchange(sock, b"before") == b"before"
+            link.cut()
+            sock.sendall(b"during")
+            sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                sock.recv(100)
+            link.restore()
+            sock.settimeout(30)
+            got = exchange(sock, b"+after")
+            while len(got) < len("during+after"):
+                got += sock.recv(100)
+            assert got == b"during+after"
+
     def test_two_at_once(self) -> None:
         one, other = self.open("rate=20mbit,delay=4ms"), self.open("rate=20mbit,delay=8ms")
         with one, other, far_echo(one) as first, far_echo(other) as second:
