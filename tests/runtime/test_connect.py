@@ -67,7 +67,9 @@ def test_a_server_that_comes_later_is_waited_for(toy_bundle: Bundle) -> None:
 
 def test_nobody_is_waited_for_longer_than_was_said(toy_bundle: Bundle) -> None:
     start = time.monotonic()
-    with CloudClient(f"127.0.0.1:{free_port()}", toy_bundle.manifest) as client:
-        with pytest.raises(ServerError, match=r"no server answers at .* within 0.2 s"):
-            client.connect(timeout_s=0.2)
+    with (
+        CloudClient(f"127.0.0.1:{free_port()}", toy_bundle.manifest) as client,
+        pytest.raises(ServerError, match=r"no server answers at .* within 0.2 s"),
+    ):
+        client.connect(timeout_s=0.2)
     assert time.monotonic() - start < 10
