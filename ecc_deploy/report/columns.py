@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from ecc_deploy.report.formats import ABSENT, fixed, signed, unit_of
+from ecc_deploy.report.formats import ABSENT, fixed, signed, significant, unit_of
 from ecc_deploy.report.rows import Row
 
 
@@ -113,7 +113,7 @@ def _latency(table: Sequence[Row]) -> list[Column]:
 
         return Column(
             f"latency_{name}", "Latency", name, "ms", f"{name} of the end-to-end latency of all samples.",
-            value, _number(table, value), drop=drop,
+            value, _number(table, value), _latency_interval(name), drop=drop,
         )  # fmt: skip
 
     return [
@@ -122,6 +122,37 @@ def _latency(table: Sequence[Row]) -> list[Column]:
             "latency_offloaded", "Latency", "p50, by cloud", "ms",
             "Median latency of the samples that the cloud answered.",
             offloaded, _number(table, offloaded), drop=14,
+        ),
+        *(_floor(table) if any(row.arm.floor for row in table) else []),
+    ]  # fmt: skip
+
+
+def _latency_interval(name: str) -> Callable[[Row], str]:
+    """The 95 % interval of a percentile, where the benchmark computed one."""
+
+    def text(row: Row) -> str:
+        ends = row.arm.latency_ms.ci95.get(name)
+        return _range(significant(ends[0]), significant(ends[1]), "–") if ends else ""
+
+    return text
+
+
+def _floor(table: Sequence[Row]) -> list[Column]:
+    def floor(row: Row) -> float | None:
+        return row.arm.floor.total_ms if row.arm.floor else None
+
+    def overhead(row: Row) -> float | None:
+        return row.arm.floor.overhead_ratio * 100 if row.arm.floor else None
+
+    return [
+        Column(
+            "floor", "Latency", "floor", "ms",
+            "The least that a sent sample takes on this link: edge, bytes at line rate, round trip, cloud.",
+            floor, _number(table, floor), drop=9,
+        ),
+        Column(
+            "overhead", "Latency", "above floor", "%", "Median of the sent samples over the floor, less 1.",
+            overhead, lambda row: signed(overhead(row)), drop=3, short="> floor",
         ),
     ]  # fmt: skip
 

@@ -8,9 +8,10 @@ from math import isfinite
 from typing import Any
 
 from ecc_deploy.bench.schema import Bench
+from ecc_deploy.bench.schema_setting import Conditions
 from ecc_deploy.report.formats import ABSENT, NBSP, count_macs, fixed
 
-UNITS = {"_ms": "ms", "_s": "s", "_mhz": "MHz", "_mib": "MiB", "_bytes": "B"}
+UNITS = {"_c": "°C", "_ms": "ms", "_s": "s", "_mhz": "MHz", "_mib": "MiB", "_bytes": "B"}
 _DEEPEST = 4
 
 
@@ -83,6 +84,22 @@ def environment(bench: Bench) -> list[tuple[str, str]]:
     return _named(bench.environment)
 
 
+def conditions(bench: Bench) -> list[tuple[str, str, str]]:
+    """The machine's state before and after: name, and both as text."""
+    if bench.conditions is None:
+        return []
+    before, after = (dict(_named(_condition(one))) for one in (bench.conditions.before, bench.conditions.after))
+    names = dict.fromkeys([*before, *after])
+    lines = [(name, before.get(name, ABSENT), after.get(name, ABSENT)) for name in names]
+    return [line for line in lines if line[1:] != (ABSENT, ABSENT)]
+
+
+def _condition(found: Conditions) -> dict[str, Any]:
+    """An empty list means that nothing throttles only where something here can tell."""
+    nothing = {"throttling": "none"} if found.throttle_sensor and not found.throttling else {}
+    return {**found.model_dump(), **nothing}
+
+
 def compared(benches: Sequence[Bench], of: str) -> list[tuple[str, list[str], bool]]:
     """Name, the text of each benchmark, and whether they differ. ``of``: ``environment``, ``settings``, ``bundle``."""
     named = {"environment": environment, "settings": settings, "bundle": bundle_facts}[of]
@@ -108,7 +125,7 @@ def _flat(facts: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str,
 
 
 def _text(value: Any) -> str:
-    if value is None or value == "" or value == []:
+    if value is None or value in ("", [], {}):
         return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -29,7 +29,7 @@ STAGE_NAMES = {
 """Title and colour of each stage of :data:`~ecc_deploy.runtime.result.STAGES`: edge warm, network grey, cloud cool."""
 BY_CLOUD = "by the cloud"
 _UNKNOWN = "#c9cccf"
-_ECDF_POINTS = 200
+_ECDF_POINTS = 120
 
 
 def stages_of(bench: Bench) -> list[str]:
@@ -105,8 +105,8 @@ def breakdown(bench: Bench) -> Figure:
         "hoverinfo": "text",
         "hovertext": [f"<b>{plain(row.label)}</b><br>median {fixed(row.arm.latency_ms.p50, 3)} ms" for row in table],
     })  # fmt: skip
-    names = [_two_lines(row) for row in table]
-    return _by_arm(data, names, {"title": {"text": "mean latency, ms"}, "rangemode": "tozero"}, "stack")
+    names = [two_lines(row) for row in table]
+    return by_arm(data, names, {"title": {"text": "mean latency, ms"}, "rangemode": "tozero"}, "stack")
 
 
 def distribution(bench: Bench) -> Figure | None:
@@ -136,27 +136,28 @@ def distribution(bench: Bench) -> Figure | None:
         })  # fmt: skip
     if not data:
         return None
-    return _by_arm(data, names, {"title": {"text": "latency, ms"}, **_scale(ends)}, "overlay")
+    return by_arm(data, names, {"title": {"text": "latency, ms"}, **_scale(ends)}, "overlay")
 
 
 def cumulative(bench: Bench) -> Figure | None:
-    """Share of the samples that were answered within a time: one line per family's representative."""
+    """Share of the samples that were answered within a time: a line per arm, those of the representatives in front."""
+    table = rows(bench)
+    chosen = {id(row.arm) for row in representatives(table, bench)}
     data, ends = [], []
-    for row in representatives(rows(bench), bench):
+    for row in sorted(table, key=lambda row: id(row.arm) in chosen):
         if not has_whole_raw(row.arm):
             continue
-        shares = np.linspace(0, 1, min(_ECDF_POINTS, row.arm.samples) + 1)  # from 0, at the fastest sample
+        is_chosen = id(row.arm) in chosen
+        points = min(_ECDF_POINTS if is_chosen else _ECDF_POINTS // 3, row.arm.samples)
+        shares = np.linspace(0, 1, points + 1)  # from 0, at the fastest sample
         series = np.percentile(row.arm.raw.stages_ms["total"], shares * 100, method="inverted_cdf")
         ends += [float(series[0]), float(np.percentile(series, 99))]
         data.append({
-            "type": "scatter", "mode": "lines", "name": plain(row.label),
+            "type": "scatter", "mode": "lines", "name": plain(row.label), "showlegend": is_chosen,
             "x": [round(float(x), 6) for x in series], "y": [round(float(share) * 100, 3) for share in shares],
-            "line": {"color": row.family.colour, "dash": row.family.dash, "width": 2, "shape": "hv"},
-            "hoverinfo": "text",
-            "hovertext": [
-                f"<b>{plain(row.label)}</b><br>{fixed(share * 100, 1)} % within {fixed(float(x), 3)} ms"
-                for x, share in zip(series, shares, strict=True)
-            ],
+            "line": {"color": row.family.colour, "dash": row.family.dash, "width": 2 if is_chosen else 1,
+                     "shape": "hv", "opacity": 1 if is_chosen else 0.4},
+            "hovertemplate": f"<b>{plain(row.label)}</b><br>%{{y}} % within %{{x}} ms",
         })  # fmt: skip
     if not data:
         return None
@@ -167,7 +168,7 @@ def cumulative(bench: Bench) -> Figure | None:
     return {"data": data, "layout": layout, "labels": [], "kind": "lines"}
 
 
-def _two_lines(row: Row) -> str:
+def two_lines(row: Row) -> str:
     """The arm's name for the axis: the codec below the family, so that a phone has room for the plot."""
     family, _, rest = row.label.partition(" · ")
     return f"{plain(family)}<br>{plain(rest)}" if rest else plain(family)
@@ -189,7 +190,9 @@ def _scale(ends: Sequence[float], *, is_cut: bool = False) -> dict[str, Any]:
     return {"range": [0, (high or 1) * 1.04]} if is_cut or low >= 0 else {}
 
 
-def _by_arm(data: list[dict[str, Any]], names: list[str], axis: dict[str, Any], barmode: str) -> Figure:
+def by_arm(
+    data: list[dict[str, Any]], names: list[str], axis: dict[str, Any], barmode: str, height: int = 40
+) -> Figure:
     """Rows are numbered, not named, on the axis: two equal names would become one row."""
     layout = {
         "barmode": barmode,
@@ -203,6 +206,6 @@ def _by_arm(data: list[dict[str, Any]], names: list[str], axis: dict[str, Any], 
             "showgrid": False,
             "zeroline": False,
         },
-        "height": 110 + 40 * len(names),
+        "height": 70 + height * len(names),
     }
     return {"data": data, "layout": layout, "labels": [], "kind": "bars"}

@@ -20,6 +20,7 @@ beside them ``labels``, texts that the page places where they cover nothing, and
 _VARIANTS = ("", "-open", "-dot", "-open-dot")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _LONGEST = 60
+_SHORT = 0.7  # decades
 LOG_ABOVE = 20
 """Latencies that span more than so many times are shown on a logarithmic axis."""
 
@@ -59,7 +60,7 @@ def costs(benches: Sequence[Bench]) -> list[Cost]:
 
 def plain(text: str) -> str:
     """``text`` for a figure, where ``<b>`` and ``<br>`` mean something: escaped, printable, not endless."""
-    printable = "".join(c if c.isprintable() else "�" for c in text)
+    printable = "".join(c if c.isprintable() or c == NBSP else "�" for c in text)
     return html.escape(printable if len(printable) <= _LONGEST else f"{printable[: _LONGEST - 1]}…", quote=False)
 
 
@@ -187,7 +188,8 @@ def _axis(cost: Cost, values: list[float]) -> tuple[dict[str, Any], Callable[[fl
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Where a logarithmic axis from ``10**low`` to ``10**high`` is marked: few and round."""
-    steps = (1, 2, 5) if high - low < 2.2 else (1, 3) if high - low < 3.2 else (1,)
+    marks = ((_SHORT, (1, 1.5, 2, 3, 4, 5, 6, 8)), (2.2, (1, 2, 5)), (3.2, (1, 3)))
+    steps: Sequence[float] = next((steps for most, steps in marks if high - low < most), (1,))
     ticks = [step * 10.0**decade for decade in range(floor(low), floor(high) + 1) for step in steps]
     return [tick for tick in ticks if low <= log10(tick) <= high]
 

@@ -12,47 +12,63 @@ from rich.text import Text
 
 from ecc_deploy.bench.schema import Bench
 from ecc_deploy.report.columns import Column, columns
+from ecc_deploy.report.links import OverLink, by_link
 from ecc_deploy.report.rows import Row, rows
 
 _UNBOUNDED = 10_000
-_LAST_TO_GO = 3  # what the interval of the accuracy counts for, in the sense of Column.drop
+_INTERVALS = {"accuracy": 3, "latency_p50": 5}
+"""Columns whose intervals are columns here, and what these count for, in the sense of Column.drop."""
 
 
 def comparison_table(bench: Bench, width: int | None = None) -> Table:
-    """One line per arm. Columns that do not fit into ``width`` cells are left out, the lesser ones first.
+    """One line per arm and link. Columns that do not fit into ``width`` cells are left out, the lesser ones first.
 
     ``width``: that of the terminal where it is ``None``. Values are plain text, never markup.
     """
-    table = rows(bench)
+    parts = [(part, rows(part.bench)) for part in by_link(bench)]
     room = width or Console().width
     measuring = Console(width=_UNBOUNDED)
-    shown = _with_interval(columns(table))
-    while measuring.measure(_build(table, shown)).maximum > room and any(column.drop for column in shown):
+    shown = _with_intervals(columns([row for _, table in parts for row in table]))
+    while measuring.measure(_build(parts, shown)).maximum > room and any(column.drop for column in shown):
         shown.remove(max(shown, key=lambda column: column.drop))
-    return _build(table, shown)
+    return _build(parts, shown)
 
 
-def _with_interval(all_columns: Sequence[Column]) -> list[Column]:
-    """The interval as a column of its own: a terminal has no second line in smaller type."""
-    accuracy = all_columns[0]
-    interval = replace(
-        accuracy,
-        key="accuracy_interval",
-        short="95 % interval",
-        text=accuracy.note,
-        drop=_LAST_TO_GO,
-    )
-    return [accuracy, interval, *all_columns[1:]]
+def _with_intervals(all_columns: Sequence[Column]) -> list[Column]:
+    """The intervals of accuracy and median as columns of their own: a terminal has no second line in smaller type."""
+    result = []
+    for column in all_columns:
+        result.append(column)
+        if column.key in _INTERVALS:
+            result.append(
+                replace(
+                    column,
+                    key=f"{column.key}_interval",
+                    short="95 % interval",
+                    text=column.note,
+                    drop=_INTERVALS[column.key],
+                )
+            )
+    return result
 
 
-def _build(table: Sequence[Row], shown: Sequence[Column]) -> Table:
+def _build(parts: Sequence[tuple[OverLink, list[Row]]], shown: Sequence[Column]) -> Table:
+    """A section per link; the link is named where there is one, or more than one."""
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    has_links = any(part.link for part, _ in parts)
+    if has_links:
+        out.add_column("Link", no_wrap=True)
     out.add_column("Arm", no_wrap=True, overflow="ellipsis")
-    for column in shown:
+    # Without any interval of a median the column would be empty.
+    kept = [one for one in shown if one.key != "latency_p50_interval" or any(one.text(r) for _, t in parts for r in t)]
+    for column in kept:
         out.add_column(Text(f"{column.short or column.title}\n{column.unit}"), justify="right", no_wrap=True)
-    for row in table:
-        name = Text(_plain(row.label), style="" if row.is_reference else "bold")
-        out.add_row(name, *[Text(column.text(row)) for column in shown])
+    for part, table in parts:
+        for number, row in enumerate(table):
+            name = Text(_plain(row.label), style="" if row.is_reference else "bold")
+            link = [Text(_plain(part.name or "as it is") if number == 0 else "")] if has_links else []
+            out.add_row(*link, name, *[Text(column.text(row)) for column in kept])
+        out.add_section()
     return out
 
 

@@ -18,6 +18,7 @@ from ecc_deploy.report.evaluations import write_curves
 from ecc_deploy.report.html import write_report
 from tests.evaluation.made_up import evaluation
 from tests.report.fake_bench import fake_bench
+from tests.report.fake_links import LTE, fake_links_bench
 
 CHROMIUM = os.environ.get("ECC_DEPLOY_CHROMIUM", "")
 SCREENSHOTS = os.environ.get("ECC_DEPLOY_SCREENSHOTS", "")
@@ -71,6 +72,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "one": write_report([fake_bench(400)], folder / "one.html"),
         "two": write_report([fake_bench(400), fake_bench(200, 5, link_ms=20)], folder / "two.html"),
+        "links": write_report([fake_links_bench(150)], folder / "links.html"),
+        "devices": write_report(
+            [fake_links_bench(150), fake_links_bench(100, 5, links=[LTE], cpu="Cortex-A76")], folder / "devices.html"
+        ),
         "curves": write_curves(evaluation(), folder / "curves.html"),
     }
 
@@ -78,7 +83,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Opened:
     """A page, and what it did that it must not: errors, requests."""
 
-    def __init__(self, browser: Any, path: Path, width: int, scheme: str = "light", **options: Any) -> None:
+    def __init__(
+        self, browser: Any, path: Path, width: int, scheme: str = "light", choice: str = "", **options: Any
+    ) -> None:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", **options
         )
@@ -88,7 +95,7 @@ class Opened:
         self.page.on("console", lambda message: self.troubles.append(f"console: {message.text}"))
         self.page.on("request", self._requested)
         self._own = path.as_uri()
-        self.page.goto(self._own)
+        self.page.goto(self._own + choice)
         if options.get("java_script_enabled", True):
             self.settle()
 
@@ -113,24 +120,78 @@ class Opened:
         self.context.close()
 
 
+PAGES = [
+    *(("one", ""), ("two", "#device=1"), ("curves", "")),
+    *(("links", ""), ("links", "#link=1"), ("devices", ""), ("devices", "#device=all&link=1")),
+]
+
+
+@pytest.mark.parametrize(("name", "choice"), PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["one", "two", "curves"])
-def test_nothing_fails_nothing_is_fetched_nothing_overflows(browser: Any, pages: dict, name: str, width: int) -> None:
-    with Opened(browser, pages[name], width) as opened:
-        opened.shot(f"{name}-{width}")
+def test_nothing_fails_nothing_is_fetched_nothing_overflows(
+    browser: Any, pages: dict, name: str, choice: str, width: int
+) -> None:
+    with Opened(browser, pages[name], width, choice=choice) as opened:
+        opened.shot(f"{name}{re.sub('[^a-z0-9]+', '-', choice)}-{width}")
+        assert opened.page.locator(".plot > svg:visible, .headlines:visible").count() > 0
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
         assert opened.page.evaluate(BEYOND) == []
         assert opened.troubles == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["two", "curves"])
-def test_texts_can_be_read_in_light_and_dark(browser: Any, pages: dict, name: str, scheme: str) -> None:
-    with Opened(browser, pages[name], 1280, scheme) as opened:
+@pytest.mark.parametrize(("name", "choice"), [("links", "#link=1"), ("devices", ""), ("curves", "")])
+def test_texts_can_be_read_in_light_and_dark(browser: Any, pages: dict, name: str, choice: str, scheme: str) -> None:
+    with Opened(browser, pages[name], 1280, scheme, choice) as opened:
         opened.shot(f"{name}-{scheme}")
         paper = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", paper))) > 382) is (scheme == "light")
         assert opened.page.evaluate(CONTRAST) == []
+
+
+def shown(opened: Opened) -> list[tuple[str, str]]:
+    """Device and link of the views that can be seen."""
+    every = opened.page.locator(".view").all()
+    return [(v.get_attribute("data-device"), v.get_attribute("data-link")) for v in every if v.is_visible()]
+
+
+def test_a_link_is_chosen_by_keyboard_and_the_address_keeps_it(browser: Any, pages: dict) -> None:
+    with Opened(browser, pages["links"], 1280) as opened:
+        page = opened.page
+        assert shown(opened) == [("0", ""), ("0", "all"), ("0", "")]
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.name") == "link"
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        opened.settle()
+        assert shown(opened) == [("0", ""), ("0", "1"), ("0", "")]
+        assert page.locator(".view.link:visible .headline").inner_text().startswith("On lte, ECC-D")
+        assert page.evaluate("location.hash") == "#device=0&link=1"
+        assert page.locator("#shown").text_content() == "Shown: lte"
+        floors = page.locator(".plot:visible[data-figure='b0l1-sent'] .bar-part")
+        assert floors.count() > 40
+        assert opened.troubles == []
+    with Opened(browser, pages["links"], 1280, choice="#link=2") as opened:
+        assert shown(opened) == [("0", ""), ("0", "2"), ("0", "")]
+        opened.page.locator("input[value=all]").check(force=True)
+        opened.page.locator(".headlines a", has_text="wifi").click()
+        opened.settle()
+        assert shown(opened) == [("0", ""), ("0", "0"), ("0", "")]
+
+
+def test_a_device_without_a_link_does_not_offer_it(browser: Any, pages: dict) -> None:
+    with Opened(browser, pages["devices"], 1280) as opened:
+        page = opened.page
+        assert set(shown(opened)) == {("all", "all"), ("all", "")}
+        page.locator("input[name=link][value='2']").check(force=True)
+        assert page.locator(".view:visible").first.inner_text().startswith("3g: one benchmark alone")
+        page.locator("input[name=device][value='1']").check(force=True)
+        opened.settle()
+        assert page.locator("input[name=link]:enabled").count() == 1
+        assert set(shown(opened)) == {("1", ""), ("1", "1")}
+        page.locator("input[name=device][value='0']").check(force=True)
+        assert page.locator("input[name=link]:enabled").count() == 4
+        assert opened.troubles == []
 
 
 def test_plots_are_drawn_with_their_intervals_and_labels(browser: Any, pages: dict) -> None:

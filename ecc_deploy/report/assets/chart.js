@@ -90,11 +90,17 @@ const Chart = (function () {
     });
   }
 
+  // Three significant digits; what is said of hundreds of points is said once.
+  function filled(template, x, y) {
+    const text = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: Math.abs(value) < 1000 ? 3 : 21, maximumFractionDigits: 6 });
+    return template.replace("%{x}", () => text(x)).replace("%{y}", () => text(y));
+  }
+
   const item = (list, i) => (Array.isArray(list) ? list[i] : list);
 
   function scatter(layers, trace, x, y, points) {
     if (trace.mode.includes("lines")) {
-      add(layers.clipped, "path", { class: "line", d: path(trace, x, y), fill: "none", stroke: colour(trace.line.color), "stroke-width": trace.line.width || 2,
+      add(layers.clipped, "path", { class: "line", opacity: trace.line.opacity, d: path(trace, x, y), fill: "none", stroke: colour(trace.line.color), "stroke-width": trace.line.width || 2,
         "stroke-dasharray": DASHES[trace.line.dash] || undefined, "stroke-linejoin": "round" });
     }
     if (trace.error_y || trace.error_x) errors(layers.top, trace, x, y);
@@ -104,8 +110,12 @@ const Chart = (function () {
       if (!Number.isFinite(px) || !Number.isFinite(py)) return;
       const size = trace.mode.includes("markers") ? item(trace.marker.size, i) : 0;
       if (size && item(trace.marker.opacity, i) !== 0) symbol(layers.top, item(trace.marker.symbol, i) || "circle", px, py, size, trace.marker.color, { line: trace.marker.line });
-      if (trace.text) add(layers.top, "text", { x: px + 9, y: py + 4, class: "value", "font-size": 11 }, lines(trace.text[i])[0]);
-      if (trace.hovertext) points.push({ x: px, y: py, text: trace.hovertext[i] });
+      if (trace.text) {
+        const text = lines(trace.text[i])[0], isInside = px + 9 + widthOf(text, 11) < layers.width;
+        add(layers.top, "text", { x: isInside ? px + 9 : layers.width - 1, y: py + 4, class: "value", "font-size": 11, "text-anchor": isInside ? "start" : "end" }, text);
+      }
+      const text = trace.hovertext ? trace.hovertext[i] : trace.hovertemplate && filled(trace.hovertemplate, value, trace.y[i]);
+      if (text) points.push({ x: px, y: py, text });
     });
   }
 
@@ -166,7 +176,7 @@ const Chart = (function () {
     // An inner svg cuts off what lies outside of the axes; markers lie above it, whole.
     const inner = [box.left, box.top, box.width - box.left - box.right, box.height - box.top - box.bottom];
     const clipped = add(svg, "svg", { x: inner[0], y: inner[1], width: inner[2], height: inner[3], viewBox: inner.join(" "), overflow: "hidden" });
-    const layers = { clipped, top: add(svg, "g", {}) }, points = [], stacked = new Map();
+    const layers = { clipped, top: add(svg, "g", {}), width }, points = [], stacked = new Map();
     for (const trace of figure.data) {
       if (trace.type === "bar") bars(layers, trace, x, y, points, stacked);
       else if (trace.type === "box") boxes(layers, trace, x, y);

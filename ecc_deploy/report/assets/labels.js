@@ -20,7 +20,7 @@ const Labels = (function () {
           if (!Number.isFinite(px)) continue;
           taken.push({ x0: px - 7, x1: px + 7, y0: py - 7, y1: py + 7 });
           const bar = trace.error_y;
-          if (bar) taken.push({ x0: px - 3, x1: px + 3, y0: y.at(trace.y[i] + bar.array[i]), y1: y.at(trace.y[i] - bar.arrayminus[i]) });
+          if (bar && bar.array[i] !== null) taken.push({ x0: px - 3, x1: px + 3, y0: y.at(trace.y[i] + bar.array[i]), y1: y.at(trace.y[i] - bar.arrayminus[i]) });
         }
       }
       if (trace.mode === "lines" && trace.line.shape === "hv") {  // first across, then up

@@ -10,6 +10,7 @@
     const figure = figures[plot.dataset.figure];
     if (!figure || width < 60 || plot.dataset.drawn === String(width)) return;
     plot.dataset.drawn = String(width);
+    plot.style.minHeight = "0";
     Chart.draw(plot, figure, width);
   }
 
@@ -38,6 +39,42 @@
       const heading = event.target.closest("th[aria-sort]");
       if (heading) sort(table, heading);
     });
+  }
+
+  // Of the views, those of the chosen device and link are shown. The address keeps the choice, so that it can be sent.
+  const controls = document.getElementById("controls");
+  if (controls) {
+    const views = Array.from(document.querySelectorAll(".view"));
+    const inputs = (name) => Array.from(controls.querySelectorAll(`input[name=${name}]`));
+    const only = { device: inputs("device").length ? null : "0", link: inputs("link").length ? null : "all" };
+    const chosen = (name) => only[name] ?? inputs(name).find((input) => input.checked).value;
+    const fits = (value, wanted) => value === "" || value === wanted;
+
+    const show = () => {
+      const device = chosen("device");
+      for (const input of inputs("link")) input.disabled = !input.dataset.devices.split(" ").includes(device);
+      const current = inputs("link").find((input) => input.checked);
+      if (current && current.disabled) inputs("link").find((input) => !input.disabled).checked = true;
+      const link = chosen("link");
+      for (const view of views) view.hidden = !(fits(view.dataset.device, device) && fits(view.dataset.link, link));
+      const names = ["device", "link"].map((name) => inputs(name).find((input) => input.checked)).filter(Boolean);
+      document.getElementById("shown").textContent = `Shown: ${names.map((input) => input.parentNode.textContent.trim()).join(", ")}`;
+      return `#device=${device}&link=${link}`;
+    };
+
+    const take = () => {
+      const wanted = new URLSearchParams(location.hash.slice(1));
+      for (const name of ["device", "link"]) {
+        const input = inputs(name).find((one) => one.value === wanted.get(name));
+        if (input) input.checked = true;
+      }
+      show();
+    };
+
+    controls.addEventListener("change", () => history.replaceState(null, "", show()));
+    controls.addEventListener("submit", (event) => event.preventDefault());
+    addEventListener("hashchange", () => { take(); scrollTo(0, 0); });
+    take();
   }
 
   addEventListener("beforeprint", () => {
