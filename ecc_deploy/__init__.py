@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import Bench as Bench
     from ecc_deploy.bench.schema import load_bench as load_bench
     from ecc_deploy.bench.schema import save_bench as save_bench
+    from ecc_deploy.bundle.signing import new_key as new_signing_key
+    from ecc_deploy.bundle.signing import sign_bundle as sign_bundle
     from ecc_deploy.bundle.store import Bundle as Bundle
     from ecc_deploy.bundle.store import open_bundle as open_bundle
     from ecc_deploy.comparison.compare import compare_bundles as compare_bundles
@@ -154,6 +156,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "load_sweep": ("sweep.result", "load_sweep", ""),
     "load_sweep_recipe": ("sweep.recipe", "load_sweep_recipe", _TRAIN),
     "load_target": ("backends.targets", "load_target", ""),
+    "new_signing_key": ("bundle.signing", "new_key", "sign"),
     "open_bundle": ("bundle.store", "open_bundle", ""),
     "open_link": ("links.opening", "open_link", ""),
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
@@ -165,6 +168,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "run_sweep": ("sweep.run", "run_sweep", _SWEEP),
     "save_bench": ("bench.schema", "save_bench", ""),
     "serve": ("serving.server", "serve", ""),
+    "sign_bundle": ("bundle.signing", "sign_bundle", "sign"),
     "train": ("training.loop", "train", _TRAIN),
     "write_curves": ("report.evaluations", "write_curves", _REPORT),
     "write_report": ("report.html", "write_report", _REPORT),
@@ -231,6 +235,7 @@ __all__ = [
     "load_sweep",
     "load_sweep_recipe",
     "load_target",
+    "new_signing_key",
     "open_bundle",
     "open_link",
     "over_seeds",
@@ -242,6 +247,7 @@ __all__ = [
     "run_sweep",
     "save_bench",
     "serve",
+    "sign_bundle",
     "train",
     "write_curves",
     "write_report",

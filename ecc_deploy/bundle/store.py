@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ecc_deploy.bundle import signing
 from ecc_deploy.bundle.manifest import File, Manifest, canonical
 from ecc_deploy.errors import BundleError
 
@@ -76,14 +78,28 @@ def write_bundle(out: Path, fill: Callable[[Path], Manifest]) -> Bundle:
     return Bundle(out, manifest)
 
 
-def open_bundle(path: str | Path) -> Bundle:
-    """Open a bundle and verify all of it. Raises :class:`BundleError` naming what is wrong."""
+def open_bundle(path: str | Path, verify_key: str | Path | None = None) -> Bundle:
+    """Open a bundle and verify all of it. Raises :class:`BundleError` naming what is wrong.
+
+    ``verify_key``: a public key, or a folder of them, one of which must have signed the bundle; see
+    :mod:`~ecc_deploy.bundle.signing`. ``None``: what the environment variable ``ECC_DEPLOY_VERIFY_KEY`` says, where it
+    is set; ``""``: signatures are not looked at.
+    """
     path = Path(path)
-    return Bundle(path, _verify_files(path, read_manifest(path)))
+    trusted = os.environ.get(signing.VERIFY_KEY, "") if verify_key is None else verify_key
+    text = manifest_bytes(path)
+    if str(trusted):
+        signing.verify(path, text, trusted)
+    return Bundle(path, _verify_files(path, _parse(path / MANIFEST, text)))
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the bundle at ``path``; its files are not looked at. Raises :class:`BundleError`."""
+    return _parse(path / MANIFEST, manifest_bytes(path))
+
+
+def manifest_bytes(path: Path) -> bytes:
+    """The manifest of the bundle at ``path``, unread. Raises :class:`BundleError` for what cannot be one."""
     source = path / MANIFEST
     try:
         # A pipe or a device in its place would never end.
@@ -98,6 +114,10 @@ def read_manifest(path: Path) -> Manifest:
         ) from error
     if len(text) > MAX_MANIFEST_BYTES:
         raise BundleError(f"{source} is larger than {MAX_MANIFEST_BYTES} bytes", MADE_AGAIN)
+    return text
+
+
+def _parse(source: Path, text: bytes) -> Manifest:
     try:
         facts = json.loads(text)
         version = facts.get("schema_version")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, credentials, terminal
+from ecc_deploy.cli import checks, credentials, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -51,6 +51,7 @@ def bench(
     tls_cert: credentials.TlsCert = None,
     tls_key: credentials.TlsKey = None,
     token_file: credentials.TokenFile = None,
+    verify_key: trust.VerifyKey = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +82,7 @@ def bench(
 
     Every architecture answers the same real samples. The golden samples of the bundle are checked first, on both sides.
     """
+    trust.only(verify_key)
     checks.output_file(out)
     of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
     checks.only_with("--device", device, of_devices)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -36,12 +36,14 @@ def compile_(
     dla: Annotated[bool | None, typer.Option("--dla/--no-dla", help="Use the DLA. Default: the target's.")] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build engines that are there, too.")] = False,
     ignore_memory: Annotated[bool, typer.Option("--ignore-memory", help="Build though little memory is free.")] = False,
+    verify_key: trust.VerifyKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Build TensorRT engines on the device that will run them.
 
     They are kept in the user's cache folder, for this GPU and this TensorRT, and built again where one of them changes.
     """
+    trust.only(verify_key)
     import ecc_deploy as ecc
 
     sides: list[Literal["edge", "cloud"]] = [one for one in ("edge", "cloud") if side in (None, one)]

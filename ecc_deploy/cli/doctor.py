@@ -27,7 +27,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Say what can be compiled and run on this machine, or on one that ssh reaches.
+    """Say what can be compiled and run here, or on another machine.
 
     Also what is installed, and the exact command that installs what is missing.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import checks, terminal
+from ecc_deploy.cli import checks, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -62,6 +62,7 @@ def evaluate(
             "--data", metavar="FOLDER", help="Folder of the dataset. Default: the run's, or the dataset's own place."
         ),
     ] = None,
+    verify_key: trust.VerifyKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows and curves as JSON instead of a table.")] = False,
     plots: Annotated[
         Path | None, typer.Option("--plots", metavar="FILE", help="Also write the curves to this HTML file.")
@@ -72,6 +73,7 @@ def evaluate(
     Accuracy, computation (MACs) and communication (bytes) of every architecture, at one offload rate and over all of
     them, and of what it competes with: edge-only, cloud-only and ECC-I with several image codecs, random offload.
     """
+    trust.only(verify_key)
     if len(set(systems)) < len(systems):
         raise UsageError("a system is named twice, and a seed counts once", "Name each run or bundle once.")
     if plots is not None:

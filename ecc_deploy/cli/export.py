@@ -130,7 +130,7 @@ def export(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of a table.")] = False,
 ) -> None:
-    """Cut, quantize and compile a run into a bundle; with --serving, put a bundle behind another server.
+    """Cut, quantize and compile a run; --serving: for other servers.
 
     With --all-targets, into one for every target. What that costs in accuracy is measured on the val part of the data;
     above --max-drop nothing is written.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import credentials, terminal
+from ecc_deploy.cli import credentials, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def run(
     tls_cert: credentials.TlsCert = None,
     tls_key: credentials.TlsKey = None,
     token_file: credentials.TokenFile = None,
+    verify_key: trust.VerifyKey = None,
     in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=4096, help="Requests under way at a time.")] = 1,
     when_full: Annotated[
         WhenFull,
@@ -67,6 +68,7 @@ def run(
 
     Where the cloud does not answer in time, or refuses, the edge does, and the reason says so.
     """
+    trust.only(verify_key)
     import ecc_deploy as ecc
 
     with shown_progress() as progress:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal
+from ecc_deploy.cli import terminal, trust
 
 
 def serve(
@@ -18,6 +18,7 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0: a free one.")] = 8001,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of one inference.")] = 1,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Inferences at the same time.")] = 1,
+    verify_key: trust.VerifyKey = None,
     max_queue: Annotated[
         int, typer.Option("--max-queue", min=0, help="Requests that wait; one more is refused at once.")
     ] = 64,
@@ -59,6 +60,7 @@ def serve(
 
     The protocol is KServe v2 (Open Inference Protocol) over gRPC, with raw binary tensors.
     """
+    trust.only(verify_key)
     import ecc_deploy as ecc
     from ecc_deploy.serving.access import server_tls
 

@@ -16,6 +16,7 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Manifest
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import ServerError, UsageError
+from ecc_deploy.runtime.channel import LivelyChannel
 from ecc_deploy.runtime.cloud import CloudAnswer as CloudAnswer
 from ecc_deploy.runtime.cloud import CloudError as CloudError
 from ecc_deploy.runtime.cloud import as_future, cloud_error, failed
@@ -43,7 +44,8 @@ class CloudClient(Closing):
     """A client of the server at ``url`` (``host:port``) for one bundle. A context manager; safe to call from threads.
 
     It has a gRPC connection of its own, made at the first call, and made again by itself when the server comes back:
-    0.1 to 1 second after a failure. While there is no connection, calls fail at once. Nothing is sent twice.
+    0.1 to 1 second after a failure; also where deadline after deadline passes and nothing at all comes back, see
+    :mod:`~ecc_deploy.runtime.channel`. While there is no connection, calls fail at once. Nothing is sent twice.
 
     ``credentials``: for a server that encrypts, or that wants to know its clients.
 
@@ -61,19 +63,17 @@ class CloudClient(Closing):
         self._templates: dict[tuple[str, str], Any] = {}
         self._credentials = credentials or Credentials()
         self._metadata = self._credentials.metadata
-        self._channel = self._credentials.channel(
-            url,
-            [
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.enable_http_proxy", 0),
-                ("grpc.enable_retries", 0),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                # How long one attempt to connect may take: by satellite, encrypted, that is four times 0.6 s.
-                ("grpc.min_reconnect_backoff_ms", 4000),
-                ("grpc.max_reconnect_backoff_ms", 1000),
-                ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
-            ],
-        )
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.enable_retries", 0),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            # How long one attempt to connect may take: by satellite, encrypted, that is four times 0.6 s.
+            ("grpc.min_reconnect_backoff_ms", 4000),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.max_receive_message_length", _ANSWER_BYTES + 4 * self._classes),
+        ]
+        self._channel = LivelyChannel(self._credentials.opener(url, options))
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
 

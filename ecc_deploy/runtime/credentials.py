@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[(::1|::ffff:127(\.[0-9
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client needs to know and to have. Files are PEM, and are read when a connection is opened.
+    """What a client needs to know and to have. Files are PEM, and are read when a client is made.
 
     ``ca``: certificates of those who may have signed the server's; with it the connection is encrypted. ``cert`` and
     ``key``: the client's own, where the server wants one. ``token``: sent with every request; only through an encrypted
@@ -46,8 +46,8 @@ class Credentials:
         """What goes with every request."""
         return () if self.token is None else (("authorization", f"Bearer {self.token}"),)
 
-    def channel(self, url: str, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
-        """A connection to ``url`` (``host:port``). Raises :class:`UsageError`."""
+    def opener(self, url: str, options: Sequence[tuple[str, Any]]) -> Callable[[], grpc.Channel]:
+        """What opens connections to ``url`` (``host:port``). Files are read now. Raises :class:`UsageError`."""
         if self.ca is None:
             host = url.rpartition(":")[0]
             if self.token is not None and not _LOOPBACK.fullmatch(host):
@@ -55,9 +55,10 @@ class Credentials:
                     f"the token would go to {host} for everybody on the way to read",
                     "Encrypt the connection: start the server with --tls-cert and --tls-key, and give --tls-ca.",
                 )
-            return grpc.insecure_channel(url, options)
+            return lambda: grpc.insecure_channel(url, options)
         cert, key = (None, None) if self.cert is None or self.key is None else read_pair(self.cert, self.key)
-        return grpc.secure_channel(url, grpc.ssl_channel_credentials(read_authorities(self.ca), key, cert), options)
+        encrypted = grpc.ssl_channel_credentials(read_authorities(self.ca), key, cert)
+        return lambda: grpc.secure_channel(url, encrypted, options)
 
 
 def load_credentials(

@@ -52,7 +52,10 @@ KILLED = Kind("server: killed", Place.kill_server, Place.start_server, hold_s=0.
 FROZEN = Kind(
     "server: frozen", lambda place: place.server.freeze(), lambda place: place.server.thaw(), needs_server=True
 )
-LINK = [_state(word) for word in relay.STATES if word not in ("pass", "flip")]
+FORGOTTEN = Kind(
+    "link: forget", lambda place: _tell_relay(place, relay.FORGET), lambda place: _tell_relay(place, "pass")
+)
+LINK = [FORGOTTEN, *(_state(word) for word in relay.STATES if word not in ("pass", "flip"))]
 ANSWERS = [_way(word) for word in spoilt_server.WAYS if word != "whole"]
 KINDS = [KILLED, FROZEN, *LINK, *ANSWERS]
 _WHILE_IT_STARTS = 2

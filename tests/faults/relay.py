@@ -14,10 +14,12 @@ import socket
 import struct
 import sys
 
-STATES = ("pass", "cut", "late", "trickle", "midway", "reset", "junk-down", "junk-up", "refuse", "flip")
+STATES = ("pass", "cut", "late", "trickle", "midway", "reset", "swallow", "junk-down", "junk-up", "refuse", "flip")
 FORGET = "forget"
 """Nothing more passes on the connections that are there, and nobody is told; new ones are as they should be."""
 _LATE_S, _TRICKLE_S, _JUNK = 0.4, 0.02, 64
+_SWALLOWS = (16384 - 1).to_bytes(3, "big") + b"\xfa" + bytes(5)
+"""The head of an HTTP/2 frame of a type that nobody knows: who believes it takes the next 16 KB for its body."""
 
 
 class Pair:
@@ -114,6 +116,8 @@ class Relay:
                     break
                 elif self._state == "reset" and not is_down:
                     break
+                elif self._state == "swallow" and is_down:
+                    writer.write(_SWALLOWS)
                 elif self._state == ("junk-down" if is_down else "junk-up"):
                     writer.write(os.urandom(_JUNK))
                 elif self._state == "flip" and is_down:
@@ -122,6 +126,7 @@ class Relay:
                     while len(data) > 1 and self._state == "trickle":
                         writer.write(data[:1])
                         data = data[1:]
+                        await writer.drain()
                         await asyncio.sleep(_TRICKLE_S)
                 writer.write(data)
                 await writer.drain()

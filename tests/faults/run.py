@@ -35,7 +35,7 @@ _WARM_UP = 200
 _SETTLE_S = 1.0
 _PATIENCE_S = 60.0
 _GROWN_UP = 4
-"""After so many faults a server that was started anew is as warm as the first one was."""
+"""After so many faults of its own a server that was started anew is as warm as the first one was."""
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Result:
     """Faults after which the cloud answered again before the end."""
     recovery_s: dict[str, float] = field(default_factory=dict)
     """The longest from the end of a fault of this kind to the next answer of the cloud, with the faults between."""
-    came_back: bool = False
-    """Whether all deployments were answered by the cloud at the end."""
+    gone: str = "the run did not come to its end"
+    """Why the cloud did not answer every deployment at the end; empty where it did."""
     worst_ms: float = 0.0
     late: int = 0
     """Answers more than 100 ms after the deadline."""
@@ -104,8 +104,8 @@ class Run:
             self._done.set()
             faults.join(_PATIENCE_S)
             result.seconds = time.monotonic() - start
-            result.unanswered = result.requests - sum(result.answers.values()) - len(result.wrong)
-            result.came_back = self._comes_back()
+            result.unanswered = max(result.requests - sum(result.answers.values()) - len(result.wrong), 0)
+            result.gone = self._comes_back()
             self._settle()
             result.after = usage()
             self._place.end_of_life()
@@ -187,6 +187,13 @@ class Run:
             self._waiting = [item for item in self._waiting if item[0] > asked]
 
     def _inject(self, start: float) -> None:
+        try:
+            self._inject_all(start)
+        except Exception as error:  # a run without its faults has shown nothing
+            with self._lock:
+                self.result.wrong.append(f"no more faults after {type(error).__name__}: {error}")
+
+    def _inject_all(self, start: float) -> None:
         number, age = 0, 0
         while not self._done.is_set():
             for kind in round_of(self._rng):
@@ -197,23 +204,23 @@ class Run:
                 with self._lock:
                     self.result.faults[kind.name] += 1
                     self._waiting.append((time.monotonic(), kind.name))
-                age = 0 if kind is KILLED else age + 1
+                age = 0 if kind is KILLED else age + kind.needs_server  # each of these waits until it is there
                 if age == _GROWN_UP:
                     self._place.mark()
 
-    def _comes_back(self) -> bool:
-        """Whether, with no more faults, the cloud answers every deployment and thread."""
+    def _comes_back(self) -> str:
+        """Wait until the cloud answers every deployment and thread; empty, or the last word of one that it does not."""
         assert self._place.server.port  # a server that was just killed has its time to start
         end = time.monotonic() + _PATIENCE_S
         for worker in range(_THREADS):
             for number, name in enumerate(DEPLOYMENTS):
                 while not self._truth.sent[name][self._sample(number)[1]]:
                     number += len(DEPLOYMENTS)
-                while self._predict(worker, number)[0].route != Route.CLOUD:
+                while (prediction := self._predict(worker, number)[0]).route != Route.CLOUD:
                     if time.monotonic() > end:
-                        return False
+                        return f"{name} of thread {worker}: {prediction.reason}: {prediction.detail}"
                     time.sleep(0.05)
-        return True
+        return ""
 
     def _settle(self) -> None:
         """Until threads and connections that are on their way out have gone."""

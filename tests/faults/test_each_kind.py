@@ -17,6 +17,8 @@ from tests.faults.truth import Truth
 REASONS = {
     "server: killed": {Reason.UNAVAILABLE},
     "server: frozen": {Reason.DEADLINE},
+    "link: forget": {Reason.DEADLINE},
+    "link: swallow": {Reason.DEADLINE},
     "link: cut": {Reason.DEADLINE},
     "link: late": {Reason.DEADLINE},
     "link: refuse": {Reason.UNAVAILABLE},

@@ -24,8 +24,8 @@ def failures(result: Result) -> list[str]:
         found.append(f"{len(result.wrong) - 10} more wrong answers")
     if result.unanswered:
         found.append(f"{result.unanswered} of {result.requests} samples have no answer")
-    if not result.came_back:
-        found.append("the cloud did not answer again when all faults were over")
+    if result.gone:
+        found.append(f"the cloud did not answer again when all faults were over: {result.gone}")
     if not result.recoveries.total():
         found.append("no fault was ever followed by an answer of the cloud")
     if not any(route == "edge" and reason != "confident" for route, reason in result.answers):
