@@ -27,6 +27,8 @@ _URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-
 
 RETRY_S = 0.05
 """Between two looks whether a server is there, while :meth:`CloudClient.connect` waits for one."""
+_UNKNOWN = "?"
+"""No pair_id: what answers knows no models."""
 _ANSWER_BYTES = 16 * 1024
 """Room for everything in an answer but the logits."""
 _TOO_LATE = "the deadline passed before the sample was sent"
@@ -76,6 +78,7 @@ class CloudClient(Closing):
         self._channel = LivelyChannel(self._credentials.opener(url, options))
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
+        self._ready = self._method("ModelReady", service_pb2.ModelReadyRequest, service_pb2.ModelReadyResponse)
 
     def _method(self, name: str, request: Any, response: Any) -> Any:
         return self._channel.unary_unary(
@@ -124,7 +127,7 @@ class CloudClient(Closing):
                     )
                     for name in names
                 ]
-                return [self._pair_id(call) for call in calls]
+                return [self._pair_id(call, name, end) for call, name in zip(calls, names, strict=True)]
             except _NotThereError as gone:
                 found = gone.trouble
                 if time.monotonic() + RETRY_S < end and not (found and found.is_final):
@@ -139,7 +142,7 @@ class CloudClient(Closing):
             except ValueError as error:  # grpc's word for a closed channel
                 raise ServerError(f"the client of {self.url} was closed", "Make a new CloudClient.") from error
 
-    def _pair_id(self, call: Any) -> str | None:
+    def _pair_id(self, call: Any, name: str, end: float) -> str | None:
         try:
             pair_id: str = call.result().config.parameters[wire.PAIR_ID].string_value
         except grpc.FutureCancelledError as error:
@@ -150,6 +153,10 @@ class CloudClient(Closing):
                 return None
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise _NotThereError(trouble(self.url, self._credentials, detail)) from error
+            if code == grpc.StatusCode.UNIMPLEMENTED:
+                by_name = self._served_by_name(name, end)
+                if by_name != _UNKNOWN:
+                    return by_name
             if code == grpc.StatusCode.UNAUTHENTICATED:
                 raise ServerError(
                     f"the server at {self.url} does not let this client in: {detail}",
@@ -160,6 +167,23 @@ class CloudClient(Closing):
                 "Start one with `ecc-deploy serve BUNDLE`.",
             ) from error
         return pair_id
+
+    def _served_by_name(self, name: str, end: float) -> str | None:
+        """:meth:`_served` where configurations are not told, which the standard protocol leaves out.
+
+        There a model that is called by the pair is the pair's; one called by its half alone is nobody's. A server that
+        does not tell either whether it has a model gives :data:`_UNKNOWN`.
+        """
+        request = service_pb2.ModelReadyRequest(name=name, version=wire.MODEL_VERSION)
+        try:
+            answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001), metadata=self._metadata)
+        except grpc.RpcError as error:
+            return _UNKNOWN if error.code() == grpc.StatusCode.UNIMPLEMENTED else None
+        except ValueError:  # the channel was closed meanwhile
+            return None
+        if not answer.ready:
+            return None
+        return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
 
     def infer(self, half: str, payload: bytes, codec: str, deadline_s: float) -> CloudAnswer:
         """Let the cloud half ``half`` answer one sample, encoded by ``codec``, within ``deadline_s`` seconds.
