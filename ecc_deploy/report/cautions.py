@@ -24,8 +24,12 @@ def _fallbacks(bench: Bench) -> list[str]:
     return [
         f"{arm.name}: the edge answered {percent(arm.fallback_rate)} of the samples in place of the cloud."
         for arm in bench.arms
-        if arm.fallback_rate > 0 and not any(warning.startswith(f"{arm.name}:") for warning in bench.warnings)
+        if arm.fallback_rate > 0 and not any(_is_about(arm, warning) for warning in bench.warnings)
     ]
+
+
+def _is_about(arm: Arm, warning: str) -> bool:
+    return warning.startswith((f"{arm.name}:", f"{arm.name} over {arm.link}:"))
 
 
 def _sample_size(bench: Bench) -> list[str]:
