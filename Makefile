@@ -12,7 +12,7 @@ DEV_EXTRAS := toolchains,report,dev
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm test-ssh test-report lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm test-ssh test-servers test-report lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -51,6 +51,10 @@ soak: $(DEVELOPED) ## Answer 10,000 samples while a fault happens every second, 
 test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
 	@$(BIN)/python .ci/arm_check.py
 
+test-servers: $(DEVELOPED) ## Run the client against Triton, Ray Serve and KServe, each in .servers/
+	@$(BIN)/python .ci/servers_env.py
+	@OMP_NUM_THREADS=1 ECC_DEPLOY_SERVERS=$(CURDIR)/.servers $(BIN)/python -m pytest tests/servers
+
 test-ssh: $(DEVELOPED) ## Benchmark over ssh: a user and an sshd on this machine's loopback, for a while (needs root)
 	@$(BIN)/python .ci/ssh_check.py
 
@@ -71,7 +75,7 @@ wheel-check: wheel ## Install the wheel, base dependencies only, into an empty e
 	@$(BIN)/python .ci/wheel_check.py dist/*.whl
 
 clean: ## Remove .venv and everything that was built
-	@rm -rf $(VENV) .arm .sshd .report dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .arm .servers .sshd .report dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is Python 3.11 or newer and can make a virtual environment.

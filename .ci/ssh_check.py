@@ -78,6 +78,16 @@ class Check:
         ready = {target["name"] for target in json.loads(done.stdout)["targets"] if target["run"]["possible"]}
         expect("onnxruntime-cpu" in ready and "openvino-cpu" not in ready, "it has ONNX Runtime, and no other runtime")
 
+    def bare(self) -> None:
+        done = self.ecc("doctor", *self.there)
+        expect(
+            done.returncode == 2 and "has no ecc-deploy" in done.stderr,
+            "a device without ecc-deploy is told",
+            done.stderr,
+        )
+        result = self.bench(*self.there, "--arch", "edge-only", "--device-install", self.device.wheel)
+        expect(len(result["arms"]) == 1, "--device-install: the wheel is installed, with ONNX Runtime, and measures")
+
     def tunnel(self) -> None:
         here, there = self.bench(), self.bench(*self.there)
         stored = self._store()
@@ -180,6 +190,7 @@ def main() -> int:
                 done = job.ecc("export", "shipped:fashion-mnist", "--out", job.bundle, *DATASET)
                 expect(done.returncode == 0, "exported", done.stderr)
             for title, part in (
+                ("What a bare environment becomes", job.bare),
                 ("What the device has", job.doctor),
                 ("A benchmark as in the README", job.tunnel),
                 ("Other ways to the cloud", job.other_ways),

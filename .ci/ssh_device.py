@@ -1,7 +1,7 @@
 """A device on this machine's loopback: a user of its own, and an sshd of its own, which are gone afterwards.
 
-The user's virtual environment is made as the README says, from the wheel of this checkout and ONNX Runtime. What pip
-downloads for it stays in a cache folder; delete that to have it fetched anew.
+The user has a virtual environment with nothing in it, and pip's configuration names a folder with what ecc-deploy and
+ONNX Runtime need. What was downloaded for that stays in a cache folder; delete it to have it fetched anew.
 """
 
 from __future__ import annotations
@@ -73,6 +73,17 @@ class Device:
     home: Path
     user: str
     uid: int
+
+    @property
+    def dist(self) -> Path:
+        """Where the wheel of this checkout is."""
+        return self.config.parent / "dist"
+
+    @property
+    def wheel(self) -> Path:
+        """What is to be installed."""
+        (found,) = self.dist.glob("*.whl")
+        return found
 
     def processes(self) -> dict[int, str]:
         """What runs as the user: process id to command line."""
@@ -159,13 +170,12 @@ def _user(folder: Path) -> Iterator[Device]:
 
 
 def _environment(device: Device) -> None:
-    """As the README says, but that pip finds the wheels in a folder."""
+    """A bare virtual environment, whose pip finds what it needs in a folder; ecc-deploy is not installed yet."""
     venv = device.home / ".ecc-deploy/venv"
     _make_venv(device, venv)
     pip = (venv / "bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet")
-    wheels = device.home / "wheels"
-    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels], cwd=ROOT)
-    (wheel,) = wheels.glob("*.whl")
+    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", device.dist], cwd=ROOT)
+    wheel = device.wheel
     facts = (
         (ROOT / "constraints.txt").read_bytes()
         + (ROOT / "pyproject.toml").read_bytes()
@@ -179,10 +189,13 @@ def _environment(device: Device) -> None:
             run([*pip, "download", "-d", name, "-c", ROOT / "constraints.txt", f"{wheel}[onnxruntime]"])
             (Path(name) / wheel.name).unlink(missing_ok=True)  # the checkout's own changes
             shutil.copytree(name, kept)
-    for path in kept.glob("*.whl"):
-        shutil.copy(path, wheels)
-    _as_user(device, [*pip, "install", "--no-compile", "--no-index", "--find-links", wheels, f"{wheel}[onnxruntime]"])
-    shutil.rmtree(wheels)
+    wheels = device.home / "wheels"
+    shutil.copytree(kept, wheels)
+    settings = device.home / ".config/pip/pip.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {wheels}\nno-compile = true\n")
+    for path in (wheels, *wheels.iterdir(), device.home / ".config", settings.parent, settings):
+        os.chown(path, device.uid, -1)
 
 
 def _make_venv(device: Device, venv: Path) -> None:

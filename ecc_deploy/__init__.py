@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from ecc_deploy.report.evaluations import write_curves as write_curves
     from ecc_deploy.report.html import write_report as write_report
     from ecc_deploy.runtime.breaker import Breaker as Breaker
+    from ecc_deploy.runtime.choice import Policy as Policy
     from ecc_deploy.runtime.client import CloudClient as CloudClient
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.hedge import Hedge as Hedge
@@ -113,6 +114,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
     "Point": ("sweep.result", "Point", ""),
+    "Policy": ("runtime.choice", "Policy", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
     "Proposal": ("workbench.proposal", "Proposal", _TRAIN),
     "QuickstartResult": ("quickstart", "QuickstartResult", _QUICKSTART),
@@ -187,6 +189,7 @@ __all__ = [
     "Normalisation",
     "Pipeline",
     "Point",
+    "Policy",
     "Prediction",
     "Proposal",
     "QuickstartResult",

@@ -105,6 +105,8 @@ REPORT = {"jinja2", "plotly"}
 IN_OTHER_SERVERS = {
     "ecc_deploy.scaling.triton_models.decode": {"triton_python_backend_utils"},
     "ecc_deploy.scaling.triton_models.engine": {"triton_python_backend_utils", "onnxruntime"},
+    "ecc_deploy.scaling.ray_app": {"ray"},
+    "ecc_deploy.scaling.kserve_server": {"kserve", "grpc_interceptor"},
 }
 """What runs in another server, and imports what comes with that."""
 
@@ -234,6 +236,10 @@ def test_the_command_line_starts_with_typer_alone() -> None:
 
 def test_the_package_itself_imports_nothing() -> None:
     assert loaded("ecc_deploy") <= {"ecc_deploy", "__future__", "importlib", "typing"}
+
+
+def test_beside_kserves_messages_there_are_none_of_tritonclient() -> None:
+    assert "tritonclient" not in others(loaded("ecc_deploy.scaling.kserve_server"))
 
 
 def test_this_test_sees_imports() -> None:

@@ -67,6 +67,12 @@ def bench(
         str | None,
         typer.Option("--device-python", metavar="PATH", help="With --device: its Python. Default: found there."),
     ] = None,
+    device_install: Annotated[
+        Path | None,
+        typer.Option(
+            "--device-install", metavar="WHEEL", help="With --device: install this wheel of ecc-deploy there first."
+        ),
+    ] = None,
     ssh_config: Annotated[
         Path | None, typer.Option("--ssh-config", metavar="FILE", help="With --device: instead of ~/.ssh/config.")
     ] = None,
@@ -79,7 +85,12 @@ def bench(
     """
     trust.only(verify_key)
     checks.output_file(out)
-    of_devices = {"--serve-at": serve_at, "--device-python": device_python, "--ssh-config": ssh_config}
+    of_devices = {
+        "--serve-at": serve_at,
+        "--device-python": device_python,
+        "--device-install": device_install,
+        "--ssh-config": ssh_config,
+    }
     checks.only_with("--device", device, of_devices)
     import ecc_deploy as ecc
 
@@ -100,7 +111,7 @@ def bench(
         if device is None:
             result = ecc.run_bench(opened, cloud=cloud, **options, progress=progress)
         else:
-            there = ecc.Device(device, device_python, ssh_config)
+            there = ecc.Device(device, device_python, ssh_config, device_install)
             result = ecc.bench_on_device(
                 opened, there, cloud=cloud, serve_at=serve_at, **options, progress=progress, note=terminal.note
             )

@@ -58,6 +58,26 @@ def run(
         float | None,
         typer.Option("--hedge-after", min=0, help="Milliseconds until then. Default: the 95th percentile so far."),
     ] = None,
+    latency_budget_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--latency-budget", metavar="MS", help="Send only what is answered within this, by the link's state."
+        ),
+    ] = None,
+    byte_budget: Annotated[
+        str | None,
+        typer.Option("--byte-budget", metavar="B", help="Bytes on the wire per sample, or, as 20000/s, per second."),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--codec", help="Codec that a budget may choose beside those without loss. Repeatable, best first."
+        ),
+    ] = None,
+    max_offload_rate: Annotated[
+        float | None,
+        typer.Option("--max-offload-rate", min=0, max=1, help="Share that budgets may send. Default: the gate's own."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Answer images: what each shows, who answered, and why.
@@ -66,6 +86,7 @@ def run(
     """
     trust.only(verify_key)
     import ecc_deploy as ecc
+    from ecc_deploy.runtime.choice import read_policy
 
     with shown_progress() as progress:
         answers = ecc.predict(
@@ -81,6 +102,7 @@ def run(
             breaker=breaker,
             hedge=hedge,
             hedge_after_ms=hedge_after_ms,
+            policy=read_policy(latency_budget_ms, byte_budget, codec or [], max_offload_rate),
             progress=progress,
         )
     if as_json:

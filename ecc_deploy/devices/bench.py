@@ -17,6 +17,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.devices.cloud_side import CloudSide
 from ecc_deploy.devices.destination import Destination, parse_destination
 from ecc_deploy.devices.frames import ProtocolError, document, shown
+from ecc_deploy.devices.installing import install
 from ecc_deploy.devices.requirements import code_digest, edge_extra
 from ecc_deploy.devices.session import Session
 from ecc_deploy.doctor import Diagnosis
@@ -29,17 +30,28 @@ class Device:
     """A machine that ssh reaches.
 
     ``name``: ``[user@]host[:port]``, or a name of ssh's configuration. ``python``: on the device, with ecc-deploy;
-    ``None``: it is looked for. ``ssh_config``: instead of ``~/.ssh/config``.
+    ``None``: it is looked for. ``ssh_config``: instead of ``~/.ssh/config``. ``wheel``: of ecc-deploy, to be installed
+    there first, in ``~/.ecc-deploy/venv``, by ``python`` or ``python3``; see :mod:`ecc_deploy.devices.installing`.
     """
 
     name: str
     python: str | None = None
     ssh_config: Path | None = None
+    wheel: Path | None = None
 
     @property
     def destination(self) -> Destination:
         """Raises :class:`UsageError` for a name that is none."""
         return parse_destination(self.name)
+
+    def installed(self, extra: str, progress: Progress = silent) -> Device:
+        """This device with ``wheel`` installed, where there is one."""
+        if self.wheel is None:
+            return self
+        python = install(
+            self.destination, self.wheel, extra, python=self.python, config=self.ssh_config, progress=progress
+        )
+        return Device(self.name, python, self.ssh_config)
 
     def session(self, *, forward: int | None = None, extra: str = "onnxruntime") -> Session:
         """Connect; see :class:`Session`."""
@@ -78,8 +90,10 @@ def bench_on_device(
         )
         if (warning := side.warning()) is not None:
             note(warning)
+        extra = edge_extra(bundle.manifest)
+        device = device.installed(extra, progress)
         progress("Connect", 0, 1, str(destination))
-        session = stack.enter_context(device.session(forward=side.forward, extra=edge_extra(bundle.manifest)))
+        session = stack.enter_context(device.session(forward=side.forward, extra=extra))
         _check_version(session, note)
         url = side.url(session.tunnel_port() if side.forward is not None else None)
         progress("Connect", 1, 1, str(destination))
@@ -108,7 +122,7 @@ def _check_version(session: Session, note: Callable[[str], None]) -> None:
     if its != own:
         raise DeviceError(
             f"{session.destination} has ecc-deploy {shown(str(its))}, and this is {own}",
-            "What is measured is the code of the device: install the same there.",
+            "What is measured is the code of the device: install the same there, --device-install WHEEL.",
         )
     if session.facts.get("code") != code_digest():
         note(f"the ecc-deploy of {session.destination} has the same version, {own}, but other code: that is measured")

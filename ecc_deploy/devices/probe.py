@@ -10,7 +10,7 @@ from ecc_deploy.devices.frames import shown
 from ecc_deploy.errors import DeviceError, EccError
 
 VENV = "$HOME/.ecc-deploy/venv"
-"""Where the documentation puts it."""
+"""Where `--device-install` puts it."""
 MARK = "ecc-deploy-probe "
 NOT_FOUND = 86
 """Exit code of the probe where it found nothing to start."""
@@ -47,7 +47,7 @@ def agent_command(python: str | None) -> str:
 def nothing_found(destination: Destination, lines: Sequence[str], python: str | None, extra: str) -> EccError:
     """The error for what the probe printed instead of starting the agent. ``extra``: that the bundle's target needs."""
     install = (
-        "Install it there: "
+        "Let it be installed there: add --device-install WHEEL (`make wheel` builds one). Or by hand: "
         f"{destination.command} 'python3 -m venv ~/.ecc-deploy/venv && "
         f'~/.ecc-deploy/venv/bin/pip install "ecc-deploy[{extra}]"\''
     )

@@ -44,7 +44,8 @@ _MAX_WORDS = 4000
 class Session(Closing):
     """Open on return: the agent has greeted, and speaks the same protocol.
 
-    ``python``: on the device; ``None``: found there. ``extra``: of ecc-deploy, named where nothing is installed there.
+    ``python``: on the device; ``None``: found there. ``command``: for the device's shell, instead of what
+    starts the agent. ``extra``: of ecc-deploy, named where nothing is installed there.
     ``forward``: port here that the device is to reach by a tunnel. Raises :class:`DeviceError`, :class:`UsageError`.
     """
 
@@ -53,12 +54,13 @@ class Session(Closing):
         destination: Destination,
         *,
         python: str | None = None,
+        command: str | None = None,
         config: Path | None = None,
         forward: int | None = None,
         extra: str = "onnxruntime",
     ) -> None:
         self.destination = destination
-        self._connection = Connection(destination, agent_command(python), config=config, forward=forward)
+        self._connection = Connection(destination, command or agent_command(python), config=config, forward=forward)
         self._frames: queue.Queue[Frame | EccError | None] = queue.Queue(_WAITING)
         self._greeting: queue.SimpleQueue[dict[str, Any] | EccError] = queue.SimpleQueue()
         self._writing = threading.Lock()
@@ -168,7 +170,7 @@ class Session(Closing):
         if greeting.get("protocol") != PROTOCOL:
             raise DeviceError(
                 f"the ecc-deploy on {self.destination} ({shown(str(greeting.get('version')))}) speaks another protocol",
-                "Install the same version there.",
+                "Install the same version there: --device-install WHEEL.",
             )
         return greeting
 

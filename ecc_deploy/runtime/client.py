@@ -23,6 +23,8 @@ from ecc_deploy.runtime.result import Reason
 
 _URL = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):([0-9]{1,5})")
 
+_UNKNOWN = "?"
+"""No pair_id: what answers knows no models."""
 _ANSWER_BYTES = 16 * 1024
 """Room for everything in an answer but the logits."""
 _TOO_LATE = "the deadline passed before the sample was sent"
@@ -59,6 +61,7 @@ class CloudClient(Closing):
         self._channel = LivelyChannel(lambda: grpc.insecure_channel(url, options=options))
         self._infer = self._method("ModelInfer", service_pb2.ModelInferRequest, service_pb2.ModelInferResponse)
         self._config = self._method("ModelConfig", service_pb2.ModelConfigRequest, service_pb2.ModelConfigResponse)
+        self._ready = self._method("ModelReady", service_pb2.ModelReadyRequest, service_pb2.ModelReadyResponse)
 
     def _method(self, name: str, request: Any, response: Any) -> Any:
         return self._channel.unary_unary(
@@ -99,6 +102,10 @@ class CloudClient(Closing):
             code, detail = error.code(), error.details()
             if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
                 return None
+            if code == grpc.StatusCode.UNIMPLEMENTED:
+                by_name = self._served_by_name(name, end)
+                if by_name != _UNKNOWN:
+                    return by_name
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise ServerError(
                     f"no server answers at {self.url} within {timeout_s:g} s",
@@ -112,6 +119,23 @@ class CloudClient(Closing):
             raise ServerError(f"the client of {self.url} was closed", "Make a new CloudClient.") from error
         pair_id: str = answer.config.parameters[wire.PAIR_ID].string_value
         return pair_id
+
+    def _served_by_name(self, name: str, end: float) -> str | None:
+        """:meth:`_served` where configurations are not told, which the standard protocol leaves out.
+
+        There a model that is called by the pair is the pair's; one called by its half alone is nobody's. A server that
+        does not tell either whether it has a model gives :data:`_UNKNOWN`.
+        """
+        request = service_pb2.ModelReadyRequest(name=name, version=wire.MODEL_VERSION)
+        try:
+            answer = self._ready(request, timeout=max(end - time.monotonic(), 0.001))
+        except grpc.RpcError as error:
+            return _UNKNOWN if error.code() == grpc.StatusCode.UNIMPLEMENTED else None
+        except ValueError:  # the channel was closed meanwhile
+            return None
+        if not answer.ready:
+            return None
+        return self.pair_id if name.startswith(f"{self.pair_id}/") else ""
 
     def infer(self, half: str, payload: bytes, codec: str, deadline_s: float) -> CloudAnswer:
         """Let the cloud half ``half`` answer one sample, encoded by ``codec``, within ``deadline_s`` seconds.

@@ -111,3 +111,15 @@ def as_future(call: Any, read: Callable[[Any], CloudAnswer]) -> Future[CloudAnsw
     call.add_done_callback(settle)
     future.add_done_callback(end_if_cancelled)
     return future
+
+
+def outcome_of(done: Future[CloudAnswer]) -> CloudAnswer | CloudError | None:
+    """What a future that is done has come to; ``None``: it was cancelled. Raises what is a bug of ours."""
+    if done.cancelled():
+        return None
+    error = done.exception()
+    if error is None:
+        return done.result()
+    if isinstance(error, CloudError):
+        return error
+    raise error

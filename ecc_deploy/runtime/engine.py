@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -11,52 +10,21 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ecc_deploy.backends.interface import Runner
-from ecc_deploy.backends.registry import open_runner
-from ecc_deploy.bundle import Bundle, Half
+from ecc_deploy.bundle import Bundle
 from ecc_deploy.bundle.codecs import sent, tensor_sent
 from ecc_deploy.closing import Closing
-from ecc_deploy.errors import BundleError, UsageError
+from ecc_deploy.errors import UsageError
 from ecc_deploy.payload import Codec, TensorSpec
-from ecc_deploy.preprocess import Preprocess
-from ecc_deploy.runtime.breaker import Breaker, Permit
-from ecc_deploy.runtime.cloud import Cloud, CloudAnswer, CloudError
+from ecc_deploy.runtime.breaker import Breaker
+from ecc_deploy.runtime.cloud import Cloud, CloudAnswer, CloudError, outcome_of
 from ecc_deploy.runtime.fusion import fuse
-from ecc_deploy.runtime.gate import offloads
+from ecc_deploy.runtime.gate import confidence
+from ecc_deploy.runtime.half import EdgeEngine
+from ecc_deploy.runtime.ladder import check_bits, rungs
 from ecc_deploy.runtime.pipeline import Pipeline, WhenFull
+from ecc_deploy.runtime.policy import Choice, Controller, Policy
 from ecc_deploy.runtime.result import Prediction, Reason, Route
 from ecc_deploy.runtime.sample import Sample, ms_since
-
-
-class EdgeEngine:
-    """An edge half that takes one uint8 image ``[H, W, C]`` and gives its outputs without batch.
-
-    Raises :class:`BundleError` where the half lacks one of the outputs ``wanted``, or takes more than one image.
-    """
-
-    def __init__(self, bundle: Bundle, key: str, wanted: dict[str, TensorSpec], threads: int) -> None:
-        half: Half = bundle.manifest.halves[key]
-        given = {t.name: TensorSpec(t.dtype, t.shape) for t in half.outputs}
-        for name, tensor in wanted.items():
-            if given.get(name) != tensor:
-                raise BundleError(
-                    f"the half {key!r} of {bundle.path} gives {name} as {given.get(name)}, and {tensor} is needed",
-                    "Export the bundle again.",
-                )
-        if half.batch not in ("dynamic", 1):
-            raise BundleError(
-                f"the half {key!r} of {bundle.path} takes batches of {half.batch}; the edge answers one at a time",
-                "Export the edge half with a batch of 1.",
-            )
-        self._preprocess = Preprocess(bundle.manifest.input, half)
-        self._runner: Runner = open_runner(bundle.file(half.file), half, threads)
-
-    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = self._runner.run({"image": self._preprocess(image[np.newaxis])})
-        return {name: value[0] for name, value in outputs.items()}
-
-    def close(self) -> None:
-        self._runner.close()
 
 
 class EdgeRuntime(Closing):
@@ -69,7 +37,8 @@ class EdgeRuntime(Closing):
     ``cloud``: needed where the deployment has a cloud half. ``codec``: instead of the deployment's. ``threads``: CPU
     threads of one inference. ``deadline_ms``: of one sample, from the call of :meth:`predict`; what the edge used of it
     is not left for the cloud. The edge's own work is not cut short. ``breaker``: while it is open, the edge answers at
-    once; several runtimes of one server may share it.
+    once; several runtimes of one server may share it. ``policy``:
+    what the gate sends, and by which codec, follows link and server; :attr:`controller` says how.
 
     Raises :class:`UsageError` for arguments that do not fit together, :class:`PayloadError` for a codec that does not
     suit what is sent, :class:`BundleError` for halves that are not what the manifest says.
@@ -85,6 +54,7 @@ class EdgeRuntime(Closing):
         threads: int = 1,
         deadline_ms: float = 1000.0,
         breaker: Breaker | None = None,
+        policy: Policy | None = None,
     ) -> None:
         manifest = bundle.manifest
         if deployment not in manifest.deployments:
@@ -114,7 +84,9 @@ class EdgeRuntime(Closing):
         self._image = tensor_sent(manifest, None)
         if chosen.sends is not None:
             self.codec = sent(bundle, chosen.boundary).codec(codec or chosen.codec or "")
-            self._check_bits(self.codec.spec)
+            check_bits(manifest, chosen.boundary, self.codec.spec)
+        self._codecs = {} if self.codec is None else {self.codec.spec: self.codec}
+        self.controller = None if policy is None else self._control(policy, deployment)
         self._open = ExitStack()
         try:
             self._load(threads)
@@ -122,16 +94,15 @@ class EdgeRuntime(Closing):
             self.close()
             raise
 
-    def _check_bits(self, spec: str) -> None:
-        packed = re.match(r"int(\d)\b", spec)
-        if packed is None or self.deployment.boundary is None:
-            return
-        bits = self.bundle.manifest.boundaries[self.deployment.boundary].bits
-        if int(packed[1]) < bits:
+    def _control(self, policy: Policy, name: str) -> Controller:
+        if self.deployment.gate is None or self.codec is None:
+            gated = [key for key, one in self.bundle.manifest.deployments.items() if one.gate is not None]
             raise UsageError(
-                f"the codec {spec!r} holds codes of {packed[1]} bits, the boundary has {bits}",
-                f"Use int{bits} or wider, or export with a boundary of fewer bits.",
+                f"the deployment {name!r} has no gate, so there is nothing to choose",
+                f"Deployments with a gate: {', '.join(sorted(gated)) or 'none'}.",
             )
+        self._codecs, found = rungs(self.bundle, name, self.codec, policy.codecs)
+        return Controller(policy, self.deployment.gate, found, len(self.bundle.manifest.classes))
 
     def _load(self, threads: int) -> None:
         chosen = self.deployment
@@ -205,9 +176,35 @@ class EdgeRuntime(Closing):
         gate = self.deployment.gate
         if self.codec is None:
             return sample.answered(sample.own, Route.EDGE, Reason.EDGE_ONLY)
-        if gate is not None and not offloads(sample.own, gate, sample.outputs.get("confidence")):
-            return sample.answered(sample.own, Route.EDGE, Reason.CONFIDENT)
+        if gate is None:
+            return sample
+        score = float(confidence(sample.own, gate.score, sample.outputs.get("confidence")))
+        if self.controller is None:
+            is_sent = score < gate.threshold
+            return sample if is_sent else sample.answered(sample.own, Route.EDGE, Reason.CONFIDENT)
+        choice = self.controller.choose(score, ms_since(start))
+        if choice.probe is not None:
+            self._probe(sample, choice.probe)
+        if choice.spec is None:
+            return sample.answered(sample.own, Route.EDGE, choice.reason, choice.detail)
+        sample.choice = choice
         return sample
+
+    def _probe(self, sample: Sample, spec: str) -> None:
+        """Send the sample to learn how link and server are; the edge answers it, and nobody waits."""
+        probe = Sample(sample.image, sample.start_ns, sample.deadline_ns, outputs=sample.outputs)
+        probe.choice = Choice(Reason.LINK, spec, probe=spec)
+        try:
+            refusal = self.admit(probe)
+            call = None if refusal is not None else self.send(probe)
+        except BaseException:
+            self.forget(probe)
+            raise
+        if call is None:
+            self.forget(probe)
+            return
+        sample.payload, sample.timings.encode = probe.payload, probe.timings.encode  # bytes that the sample cost
+        call.add_done_callback(lambda done: self._tell(probe, outcome_of(done)))
 
     def admit(self, sample: Sample) -> CloudError | None:
         """Give the sample its payload, if the breaker lets it through; else why it does not."""
@@ -217,10 +214,12 @@ class EdgeRuntime(Closing):
             if sample.permit is None:
                 return self._refusal()
         encoding = time.perf_counter_ns()
-        sample.payload = self.codec.encode(
-            sample.image if self.deployment.boundary is None else sample.outputs["boundary"]
-        )
+        codec = self.codec if sample.choice is None or sample.choice.spec is None else self._codecs[sample.choice.spec]
+        sample.codec = codec.spec
+        sample.payload = codec.encode(sample.image if self.deployment.boundary is None else sample.outputs["boundary"])
         sample.timings.encode = ms_since(encoding)
+        if self.controller is not None and sample.choice is not None:
+            self.controller.sent(sample.choice, codec.spec, len(sample.payload), sample.timings.encode)
         return None
 
     def _refusal(self) -> CloudError:
@@ -233,15 +232,14 @@ class EdgeRuntime(Closing):
         return self._cloud.submit(*self._request(sample))
 
     def _request(self, sample: Sample) -> tuple[str, bytes, str, float]:
-        assert self.codec is not None
         assert self.deployment.cloud is not None
         sample.sent_ns = time.perf_counter_ns()
-        return self.deployment.cloud, sample.payload, self.codec.spec, sample.remaining_s()
+        return self.deployment.cloud, sample.payload, sample.codec, sample.remaining_s()
 
     def conclude(self, sample: Sample, outcome: CloudAnswer | CloudError) -> Prediction:
         """The last word on what was to be sent: the cloud's answer, fused where the deployment fuses, or the edge's."""
         timings, sample.requests = sample.timings, outcome.requests
-        _tell(sample.permit, outcome)
+        self._tell(sample, outcome)
         if isinstance(outcome, CloudError):
             if sample.sent_ns:
                 timings.network = ms_since(sample.sent_ns)
@@ -260,21 +258,20 @@ class EdgeRuntime(Closing):
 
     def forget(self, sample: Sample) -> None:
         """Instead of :meth:`conclude`, for a sample that nobody waits for any more."""
+        self._tell(sample, None)
+
+    def _tell(self, sample: Sample, outcome: CloudAnswer | CloudError | None) -> None:
+        """What came of the sample, to breaker and policy; ``None``: it was cancelled."""
         if sample.permit is not None:
-            sample.permit.forgotten()
+            if isinstance(outcome, CloudAnswer):
+                sample.permit.succeeded()
+            elif outcome is not None and outcome.is_fault:
+                sample.permit.failed(outcome.detail)
+            else:
+                sample.permit.forgotten()
+        if self.controller is not None and sample.choice is not None:
+            self.controller.ended(sample.choice, outcome, ms_since(sample.sent_ns) if sample.sent_ns else 0.0)
 
     def close(self) -> None:
         """Free the engines. The cloud client stays open: it belongs to whoever made it. May be called twice."""
         self._open.close()
-
-
-def _tell(permit: Permit | None, outcome: CloudAnswer | CloudError) -> None:
-    """What the outcome means to the breaker."""
-    if permit is None:
-        return
-    if isinstance(outcome, CloudAnswer):
-        permit.succeeded()
-    elif outcome.is_fault:
-        permit.failed(outcome.detail)
-    else:
-        permit.forgotten()

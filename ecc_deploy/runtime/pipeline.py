@@ -17,7 +17,7 @@ import numpy as np
 
 from ecc_deploy.closing import Closing
 from ecc_deploy.errors import UsageError
-from ecc_deploy.runtime.cloud import CloudAnswer, CloudError
+from ecc_deploy.runtime.cloud import CloudAnswer, CloudError, outcome_of
 from ecc_deploy.runtime.result import Prediction, Reason
 from ecc_deploy.runtime.sample import Sample
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WhenFull = Literal["wait", "edge"]
 MAX_IN_FLIGHT = 4096
 _AHEAD = 16
+_CLOSED = CloudError(Reason.UNAVAILABLE, "the pipeline was closed", is_fault=False)
 
 
 class Pipeline(Closing):
@@ -201,7 +202,7 @@ class Pipeline(Closing):
             self._places.release()
             return
         try:
-            prediction = self._runtime.conclude(sample, _outcome(call))
+            prediction = self._runtime.conclude(sample, outcome_of(call) or _CLOSED)
         except Exception as error:
             self._places.release()
             future.set_exception(error)
@@ -218,17 +219,6 @@ class Pipeline(Closing):
             call.cancel()
         self._edge.shutdown()
         self._finisher.shutdown()
-
-
-def _outcome(call: Future[CloudAnswer]) -> CloudAnswer | CloudError:
-    if call.cancelled():
-        return CloudError(Reason.UNAVAILABLE, "the pipeline was closed", is_fault=False)
-    error = call.exception()
-    if error is None:
-        return call.result()
-    if isinstance(error, CloudError):
-        return error
-    raise error
 
 
 def _cancel_result(begun: Future[Future[Prediction]]) -> None:

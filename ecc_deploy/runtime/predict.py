@@ -14,6 +14,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import UsageError
 from ecc_deploy.progress import Progress, silent
 from ecc_deploy.runtime.breaker import Breaker
+from ecc_deploy.runtime.choice import Policy
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.cloud import Cloud
 from ecc_deploy.runtime.engine import EdgeRuntime
@@ -67,6 +68,7 @@ def predict(
     breaker: bool = True,
     hedge: str | None = None,
     hedge_after_ms: float | None = None,
+    policy: Policy | None = None,
     progress: Progress = silent,
 ) -> list[Answer]:
     """Answer every image of ``inputs`` (see :func:`~ecc_deploy.runtime.images.read_images`), in their order.
@@ -79,7 +81,7 @@ def predict(
     waits or the edge answers it (see :class:`~ecc_deploy.runtime.pipeline.Pipeline`). ``breaker``: while the cloud
     keeps failing, the edge answers at once (:class:`~ecc_deploy.runtime.breaker.Breaker`). ``hedge``: address of a
     server, the same or another, that is asked too where the first takes longer than ``hedge_after_ms``, or than usual
-    (:class:`~ecc_deploy.runtime.hedge.Hedge`).
+    (:class:`~ecc_deploy.runtime.hedge.Hedge`). ``policy``: a budget that gate and codec follow.
 
     All images are read before the first is answered. Raises :class:`UsageError`, :class:`BundleError`.
     """
@@ -115,6 +117,7 @@ def predict(
                 threads=threads,
                 deadline_ms=deadline_ms,
                 breaker=Breaker() if breaker else None,
+                policy=policy,
             )
         )
         pixels = (image for _, image in images)

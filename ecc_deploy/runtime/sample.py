@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ecc_deploy.runtime.breaker import Permit
+from ecc_deploy.runtime.policy import Choice
 from ecc_deploy.runtime.result import Prediction, Reason, Route, Timings
 
 
@@ -24,10 +25,14 @@ class Sample:
     payload: bytes = b""
     sent_ns: int = 0
     """When it was given to the cloud's client; 0 before."""
+    codec: str = ""
+    """Of the payload."""
     requests: int = 1
     """How often the payload was sent, where it was."""
     permit: Permit | None = None
     """Of the circuit breaker."""
+    choice: Choice | None = None
+    """Of the adaptive policy."""
 
     @property
     def own(self) -> np.ndarray:

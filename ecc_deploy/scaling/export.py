@@ -16,7 +16,7 @@ from ecc_deploy.errors import UsageError
 from ecc_deploy.scaling import kserve, rayserve, triton
 from ecc_deploy.scaling.triton import Engine
 
-Kind = Literal["triton", "kserve"]
+Kind = Literal["triton", "kserve", "ray"]
 MARKER = "serving.json"
 """Says what a folder of ours is, so that the next export may replace it."""
 

@@ -74,3 +74,20 @@ def test_no_bundle(cli: Cli, tmp_path: Path, images: list[Path]) -> None:
     done = cli("run", tmp_path / "nothing", *images)
     assert done.code == 2
     assert "is not a bundle" in done.err
+
+
+def test_budgets(cli: Cli, toy_bundle: Bundle, toy_server: Server, images: list[Path]) -> None:
+    given = ("run", toy_bundle.path, *images, "--cloud", f"127.0.0.1:{toy_server.port}", "--deployment")
+    done = cli(*given, "dynamic", "--latency-budget", "0.001")
+    assert done.code == 0
+    assert " link " in done.out
+    assert " cloud " not in done.out
+    done = cli(*given, "independent", "--byte-budget", "100000/s", "--codec", "webp:80", "--max-offload-rate", "1")
+    assert done.code == 0
+    assert " offloaded " in done.out
+    done = cli(*given, "dynamic", "--byte-budget", "plenty")
+    assert done.code == 2
+    assert "no byte budget" in done.err
+    done = cli(*given, "adaptive", "--byte-budget", "100")
+    assert done.code == 2
+    assert "has no gate" in done.err

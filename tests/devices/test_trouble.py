@@ -32,8 +32,8 @@ def greeting(**facts: object) -> str:
         ("bad-config", "does not take its configuration", "hostnam"),
         ("dropped", "broke", "Broken pipe"),
         ("garbage", "not ecc-deploy's", "start-up files"),
-        ("says:" + greeting(protocol=99), "another protocol", "same version"),
-        ("says:" + greeting(version="9.9"), "has ecc-deploy 9.9", "install the same"),
+        ("says:" + greeting(protocol=99), "another protocol", "--device-install"),
+        ("says:" + greeting(version="9.9"), "has ecc-deploy 9.9", "--device-install"),
         ("says:" + GREETING + "[1, 2]\n", "not ecc-deploy's", "start-up"),
     ],
 )

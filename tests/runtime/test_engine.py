@@ -229,11 +229,11 @@ def test_halves_that_are_not_what_the_deployment_needs(toy_bundle: Bundle, cloud
 def test_only_the_halves_that_are_needed_are_loaded(
     toy_bundle: Bundle, cloud: CloudClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecc_deploy.runtime import engine
+    from ecc_deploy.runtime import half
 
     loaded: list[str] = []
-    original = engine.open_runner
-    monkeypatch.setattr(engine, "open_runner", lambda path, *rest: loaded.append(path.stem) or original(path, *rest))
+    original = half.open_runner
+    monkeypatch.setattr(half, "open_runner", lambda path, *rest: loaded.append(path.stem) or original(path, *rest))
     wanted = {
         "edge-only": ["exit"],
         "cloud-only": ["exit"],
