@@ -16,7 +16,8 @@ _STAGE_TOLERANCE = 0.02
 
 def cautions(bench: Bench) -> list[str]:
     """The benchmark's own warnings, then those that follow from its figures."""
-    return [*bench.warnings, *_fallbacks(bench), *_sample_size(bench), *_comparability(bench), *_consistency(bench)]
+    said = [f"The{warning[3:]}" if warning.startswith("the ") else warning for warning in bench.warnings]
+    return [*said, *_fallbacks(bench), *_sample_size(bench), *_comparability(bench), *_consistency(bench)]
 
 
 def _fallbacks(bench: Bench) -> list[str]:
