@@ -12,7 +12,7 @@ DEV_EXTRAS := toolchains,report,dev
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak test-arm test-ssh test-servers test-report lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak fuzz test-arm test-ssh test-servers test-report lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -47,6 +47,13 @@ REQUESTS ?= 10000
 RATE ?= 80
 soak: $(DEVELOPED) ## Answer 10,000 samples while a fault happens every second, and judge what became of each (2 minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.run --requests $(REQUESTS) --rate $(RATE)
+
+# One target, for long: make fuzz SECONDS_EACH=3600 FUZZ="'decode png'"
+SECONDS_EACH ?= 30
+FUZZ ?=
+fuzz: $(DEVELOPED) ## Fuzz what reads bytes of others, guided by coverage, half a minute each
+	@$(call pip-install,fuzz)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --seconds $(SECONDS_EACH) $(FUZZ)
 
 test-arm: $(DEVELOPED) ## Run the edge halves on emulated Arm boards, and compare with this machine
 	@$(BIN)/python .ci/arm_check.py

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecc_deploy import resources
+from ecc_deploy import resources, toml
 from ecc_deploy.backends.options import BackendOptions
 from ecc_deploy.backends.registry import BACKENDS, options_of
 from ecc_deploy.bundle.manifest import Name, Precision
 from ecc_deploy.errors import TargetError
-from ecc_deploy.toml import tomllib
 
 Side = Literal["edge", "cloud"]
 Text = Annotated[str, Field(min_length=1)]
@@ -132,14 +131,14 @@ def _read(path: Path) -> Target:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise TargetError(f"the target {path} is larger than {MAX_FILE_BYTES} bytes")
-        target = Target.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        target = Target.model_validate(toml.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise TargetError(
             f"the target {path} cannot be read: {error.strerror}", "`ecc-deploy targets list` shows those that ship."
         ) from error
     except UnicodeDecodeError as error:
         raise TargetError(f"the target {path} is not text in UTF-8: {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
+    except toml.tomllib.TOMLDecodeError as error:
         raise TargetError(f"the target {path} is not TOML: {error}") from error
     except ValidationError as error:
         wrong = "\n".join(f"  {_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())

@@ -8,15 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecc_deploy import resources
+from ecc_deploy import resources, toml
 from ecc_deploy.errors import LinkError
-from ecc_deploy.toml import tomllib
 
 MAX_FILE_BYTES = 1 << 20
 DEFAULT_QUEUE_MS = 100.0
 
 Text = Annotated[str, Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=30_000, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 Quantity = Literal["rate", "rtt", "jitter", "loss", "queue"]
 
@@ -116,14 +115,14 @@ def _read(path: Path) -> LinkProfile:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LinkError(f"the link {path} is larger than {MAX_FILE_BYTES} bytes")
-        link = LinkProfile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        link = LinkProfile.model_validate(toml.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise LinkError(
             f"the link {path} cannot be read: {error.strerror}", "`ecc-deploy links list` shows those that ship."
         ) from error
     except UnicodeDecodeError as error:
         raise LinkError(f"the link {path} is not text in UTF-8: {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
+    except toml.tomllib.TOMLDecodeError as error:
         raise LinkError(f"the link {path} is not TOML: {error}") from error
     except ValidationError as error:
         raise LinkError(f"the link {path} is wrong:\n{_wrong(error)}", "docs/links.md lists the fields.") from error

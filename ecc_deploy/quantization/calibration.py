@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ecc_deploy import resources
+from ecc_deploy import resources, toml
 from ecc_deploy.data import Dataset
 from ecc_deploy.data.loose_images import draw_images
 from ecc_deploy.errors import DataError, RecipeError
 from ecc_deploy.quantization.degenerate import check_samples
 from ecc_deploy.quantization.ranges import Method, RangeMethod
-from ecc_deploy.toml import tomllib
 
 EVERY_HALF = "*"
 
@@ -49,13 +48,13 @@ def load_calibration(name: str | Path) -> CalibrationRecipe:
     if path.suffix != ".toml":
         path = resources.folder("calibration") / f"{name}.toml"
     try:
-        return CalibrationRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return CalibrationRecipe.model_validate(toml.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(p.stem for p in resources.folder("calibration").glob("*.toml")))
         raise RecipeError(
             f"the calibration recipe {path} cannot be read: {error}", f"Shipped recipes: {known}."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except toml.tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 from ecc_deploy import wire
+from ecc_deploy.serving.bounded import check_structure
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.refusal import invalid, quoted
@@ -31,6 +32,7 @@ class Request:
 
 def read_request(message: bytes, catalog: Catalog) -> Request:
     """Parse and check a serialized ModelInferRequest. Raises :class:`RefusalError` naming what is wrong with it."""
+    check_structure(message)
     try:
         infer = service_pb2.ModelInferRequest.FromString(message)
     except DecodeError as error:

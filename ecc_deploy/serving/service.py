@@ -11,13 +11,14 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from ecc_deploy import wire
 from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.model import CloudModel
-from ecc_deploy.serving.refusal import RefusalError
+from ecc_deploy.serving.refusal import RefusalError, invalid
 from ecc_deploy.serving.request import Request, read_request
 
 log = logging.getLogger("ecc_deploy.serving")
@@ -52,7 +53,7 @@ class Service:
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
-                self._guarded(method), request.FromString, lambda answer: answer.SerializeToString()
+                self._guarded(_parsed(method, request)), None, lambda answer: answer.SerializeToString()
             )
             for name, (method, request) in methods.items()
         }
@@ -147,6 +148,21 @@ class Service:
 
     def _model_config(self, request: Any, context: grpc.ServicerContext) -> Any:
         return service_pb2.ModelConfigResponse(config=_config(self._catalog.find(request.name, request.version)))
+
+
+def _parsed(
+    method: Callable[[Any, grpc.ServicerContext], Any], request: Any
+) -> Callable[[bytes, grpc.ServicerContext], Any]:
+    """``method`` for a message that is parsed here: gRPC itself says INTERNAL where that fails, which blames us."""
+
+    def call(message: bytes, context: grpc.ServicerContext) -> Any:
+        try:
+            parsed = request.FromString(message)
+        except DecodeError as error:
+            raise invalid(f"the request is not a {request.DESCRIPTOR.name}") from error
+        return method(parsed, context)
+
+    return call
 
 
 def _answer(request: Request, logits: np.ndarray) -> Any:

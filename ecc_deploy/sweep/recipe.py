@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ecc_deploy import toml
 from ecc_deploy.errors import RecipeError
 from ecc_deploy.sweep import paths
 from ecc_deploy.sweep.result import title
 from ecc_deploy.sweep.table import Range, Table, encode
-from ecc_deploy.toml import tomllib
 from ecc_deploy.training.checkpoint import fingerprint
 from ecc_deploy.training.recipe import Recipe, explain, read_recipe
 
@@ -130,11 +130,11 @@ def load_sweep_recipe(name_or_path: str | Path) -> SweepRecipe:
 def parse_sweep(text: str, source: str) -> SweepRecipe:
     """Parse a sweep; ``source`` names it in errors. Raises :class:`RecipeError`."""
     try:
-        tree = tomllib.loads(text)
+        tree = toml.loads(text)
         if "sweep" not in tree:
             raise RecipeError(f"{source} has no [sweep] table", "See docs/sweeps.md.")
         return SweepRecipe(tree, Table.model_validate(tree.pop("sweep")), source)
-    except tomllib.TOMLDecodeError as error:
+    except toml.tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not TOML: {error}") from error
     except ValidationError as error:
         raise RecipeError(f"the [sweep] of {source} is wrong:\n{explain(error)}", "See docs/sweeps.md.") from error

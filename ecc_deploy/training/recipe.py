@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ecc_deploy import resources
+from ecc_deploy import resources, toml
 from ecc_deploy.bundle.manifest import Bits
 from ecc_deploy.errors import RecipeError
-from ecc_deploy.toml import tomllib
 from ecc_deploy.training.phase import Phase, Positive, Strict
 
 
@@ -95,11 +94,11 @@ def explain(error: ValidationError) -> str:
 def parse_recipe(text: str, source: str) -> Recipe:
     """Parse a recipe; ``source`` names it in errors. Raises :class:`RecipeError`."""
     try:
-        tables = tomllib.loads(text)
+        tables = toml.loads(text)
         if "sweep" in tables:
             raise RecipeError(f"{source} describes a sweep, not one training", "Add --sweep; see docs/sweeps.md.")
         return Recipe.model_validate(tables)
-    except tomllib.TOMLDecodeError as error:
+    except toml.tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source} is not TOML: {error}") from error
     except ValidationError as error:
         raise RecipeError(f"{source} is not a recipe:\n{explain(error)}", "See docs/recipes.md.") from error
