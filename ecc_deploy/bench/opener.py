@@ -16,6 +16,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import ServerError
 from ecc_deploy.progress import Progress
 from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.selftest import check_cloud
 
@@ -30,13 +31,21 @@ class Opener:
     """
 
     def __init__(
-        self, bundle: Bundle, cloud: str | None, *, threads: int, deadline_ms: float, progress: Progress
+        self,
+        bundle: Bundle,
+        cloud: str | None,
+        *,
+        threads: int,
+        deadline_ms: float,
+        progress: Progress,
+        credentials: Credentials | None = None,
     ) -> None:
         self._bundle = bundle
         self._url = cloud
         self._threads = threads
         self._deadline_ms = deadline_ms
         self._progress = progress
+        self._credentials = credentials
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
         self._sockets: ServerSockets | None = None
@@ -79,7 +88,7 @@ class Opener:
             self._prove(url)
         if self._sockets is not None:
             self._sockets.pass_over()
-        client = self._stack.enter_context(CloudClient(url, self._bundle.manifest))
+        client = self._stack.enter_context(CloudClient(url, self._bundle.manifest, credentials=self._credentials))
         client.connect()
         if self._sockets is None:
             return client, None
@@ -98,7 +107,7 @@ class Opener:
         """The golden samples, before anything counts."""
         endpoint = resolve(url)
         try:
-            with CloudClient(url, self._bundle.manifest) as client:
+            with CloudClient(url, self._bundle.manifest, credentials=self._credentials) as client:
                 client.connect()
                 self.notes += check_cloud(self._bundle, client)
         except ServerError as error:

@@ -19,6 +19,7 @@ from ecc_deploy.bundle import Bundle, Manifest
 from ecc_deploy.data import Dataset, Samples, load, load_for_bundle
 from ecc_deploy.errors import DataError, UsageError
 from ecc_deploy.progress import Progress, silent
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.selftest import check_edge
 
 _PART = "test"
@@ -36,6 +37,7 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     deadline_ms: float = 1000.0,
+    credentials: Credentials | None = None,
     dataset: Dataset | str | None = None,
     data_folder: str | Path | None = None,
     progress: Progress = silent,
@@ -46,7 +48,8 @@ def bench(
     again. ``samples``: how many of the test part, chosen by ``seed``; ``None``: all. ``arms`` and ``image_codecs``:
     see :func:`~ecc_deploy.bench.arms.choose_arms`. ``warmup``: samples per arm that do not count. ``threads``: CPU
     threads of one inference, here and in a server that is started. ``deadline_ms``: per request; what misses it is
-    answered by the edge. ``dataset``: instead of the one that the manifest names: a dataset, its name, or
+    answered by the edge. ``credentials``: for a server at ``cloud`` that encrypts, or wants to know its clients.
+    ``dataset``: instead of the one that the manifest names: a dataset, its name, or
     ``package.module:factory``. ``data_folder``: of its files; ``None`` is the dataset's default place.
 
     The golden self-test runs first, on both sides. A server that goes away meanwhile loses no sample: the edge
@@ -64,7 +67,9 @@ def bench(
     chosen = choose_samples(len(test), samples or len(test), seed)
     environment = {**fingerprint(), "load_average_start": load_average()}
     started, notes = _now(), check_edge(bundle, threads)
-    with Opener(bundle, cloud, threads=threads, deadline_ms=deadline_ms, progress=progress) as opener:
+    with Opener(
+        bundle, cloud, threads=threads, deadline_ms=deadline_ms, credentials=credentials, progress=progress
+    ) as opener:
         opened = [opener.open(spec) for spec in specs]
         warm_up(opened, test, chosen, warmup, progress)
         time.sleep(_SETTLE_S)

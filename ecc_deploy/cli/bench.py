@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, terminal, trust
+from ecc_deploy.cli import checks, credentials, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
+from ecc_deploy.errors import UsageError
 
 
 def bench(
@@ -46,6 +47,10 @@ def bench(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    tls_ca: credentials.TlsCa = None,
+    tls_cert: credentials.TlsCert = None,
+    tls_key: credentials.TlsKey = None,
+    token_file: credentials.TokenFile = None,
     verify_key: trust.VerifyKey = None,
     device: Annotated[
         str | None,
@@ -92,6 +97,9 @@ def bench(
         "--ssh-config": ssh_config,
     }
     checks.only_with("--device", device, of_devices)
+    shown = credentials.read(tls_ca, tls_cert, tls_key, token_file)
+    if device is not None and shown is not None:
+        raise UsageError("a device is not given certificates and tokens", "Leave --tls-... and --token-file out.")
     import ecc_deploy as ecc
 
     options: dict[str, Any] = {
@@ -109,7 +117,7 @@ def bench(
     with shown_progress() as progress:
         opened = ecc.open_bundle(bundle)
         if device is None:
-            result = ecc.run_bench(opened, cloud=cloud, **options, progress=progress)
+            result = ecc.run_bench(opened, cloud=cloud, credentials=shown, **options, progress=progress)
         else:
             there = ecc.Device(device, device_python, ssh_config, device_install)
             result = ecc.bench_on_device(
