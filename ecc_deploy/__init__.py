@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ecc_deploy.bench.schema import Bench as Bench
     from ecc_deploy.bench.schema import load_bench as load_bench
     from ecc_deploy.bench.schema import save_bench as save_bench
+    from ecc_deploy.bench.series import Series as BenchSeries
     from ecc_deploy.bundle.signing import new_key as new_signing_key
     from ecc_deploy.bundle.signing import sign_bundle as sign_bundle
     from ecc_deploy.bundle.store import Bundle as Bundle
@@ -101,6 +102,7 @@ _SWEEP = "train,sweep"
 _NAMES: dict[str, tuple[str, str, str]] = {
     "Answer": ("runtime.predict", "Answer", ""),
     "Bench": ("bench.schema", "Bench", ""),
+    "BenchSeries": ("bench.series", "Series", ""),
     "Breaker": ("runtime.breaker", "Breaker", ""),
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
@@ -180,6 +182,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
 __all__ = [
     "Answer",
     "Bench",
+    "BenchSeries",
     "Breaker",
     "Bundle",
     "CloudClient",

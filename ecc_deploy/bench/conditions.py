@@ -39,17 +39,15 @@ def warnings(
     arms: Sequence[Arm],
     opened: Sequence[OpenArm],
     environment: dict[str, Any],
-    server_report: str | None,
+    server_reports: Sequence[str],
     server_names: Collection[str],
 ) -> list[str]:
     """Sentences for the reader.
 
-    ``server_report``: how the benchmark's own server ended before it was asked to. ``server_names``: its addresses,
-    which are kept out of the sentences: a ``bench.json`` is to be passed on.
+    ``server_reports``: how servers of the benchmark's own ended before they were asked to. ``server_names``: their
+    addresses, which are kept out of the sentences: a ``bench.json`` is to be passed on.
     """
-    found = []
-    if server_report is not None:
-        found.append(f"the server that the benchmark had started {server_report}")
+    found = [f"the server that the benchmark had started {report}" for report in server_reports]
     for arm, source in zip(arms, opened, strict=True):
         fallbacks = {reason: count for reason, count in arm.reasons.items() if Reason(reason).is_fallback}
         if fallbacks:
@@ -58,10 +56,10 @@ def warnings(
                 detail = detail.replace(name, "SERVER")
             parts = ", ".join(f"{count} {reason}" for reason, count in fallbacks.items())
             found.append(
-                f"{arm.name}: the edge answered {sum(fallbacks.values())} of {arm.samples} samples that the cloud "
+                f"{source.label}: the edge answered {sum(fallbacks.values())} of {arm.samples} samples that the cloud "
                 f"should have answered ({parts}); the first said: {detail}"
             )
-    uncounted = [source.spec.name for source in opened if source.wire and not source.wire.is_complete]
+    uncounted = [source.label for source in opened if source.wire and not source.wire.is_complete]
     if uncounted:
         found.append(
             f"the wire bytes of {', '.join(uncounted)} were not counted: answers came over no TCP connection "

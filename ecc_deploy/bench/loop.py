@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -49,6 +50,19 @@ class OpenArm:
     raw: RawSamples = field(default_factory=_empty)
     first_detail: str = ""
     """What the first fallback said."""
+    link: str | None = None
+    """Name of the emulated link to the server; ``None``: the network as it is, or no server."""
+    url: str | None = None
+    """``host:port`` of the server, through the link; ``None``: no server."""
+
+    @property
+    def label(self) -> str:
+        """For sentences."""
+        return self.spec.name if self.link is None else f"{self.spec.name} over {self.link}"
+
+    def sent_samples(self) -> list[int]:
+        """Those of the measured samples that the cloud answered, as indices into the test part."""
+        return [i for i, route in zip(self.raw.sample, self.raw.route, strict=True) if route == Route.CLOUD]
 
     def answer(self, image: np.ndarray) -> Prediction:
         prediction = self.runtime.predict(image)
@@ -89,15 +103,26 @@ def warm_up(arms: Sequence[OpenArm], samples: Samples, chosen: np.ndarray, round
         progress("Warm-up", i + 1, rounds, "")
 
 
-def measure(arms: Sequence[OpenArm], samples: Samples, chosen: np.ndarray, seed: int, progress: Progress) -> None:
-    """Answer the ``chosen`` samples on every arm and record each answer.
+def measure(
+    arms: Sequence[OpenArm],
+    samples: Samples,
+    chosen: np.ndarray,
+    seed: int,
+    progress: Progress,
+    until: float | None = None,
+) -> int:
+    """Answer the ``chosen`` samples on every arm and record each answer; returns how many, the same for every arm.
 
     Arms are interleaved, so that a drift of the machine (heat, other work, a slow link) meets all of them alike.
+    ``until``: monotonic seconds after which no further sample is begun; the first one is in any case.
     """
     shuffle = np.random.default_rng([seed, 1])  # its own stream: the choice of samples does not depend on the arms
     for done, index in enumerate(chosen.tolist()):
+        if until is not None and done and time.monotonic() > until:
+            return done
         image, label = samples.images[index], int(samples.labels[index])
         for position in shuffle.permutation(len(arms)):
             arm = arms[position]
             arm.record(index, label, arm.answer(image))
         progress("Benchmark", done + 1, len(chosen), f"{len(arms)} arms")
+    return len(chosen)

@@ -13,7 +13,7 @@ from ecc_deploy.bench.loop import OpenArm
 from ecc_deploy.bench.server_process import ServerProcess
 from ecc_deploy.bench.wirebytes import ServerSockets, WireCounter
 from ecc_deploy.bundle import Bundle
-from ecc_deploy.errors import ServerError
+from ecc_deploy.errors import ServerError, UsageError
 from ecc_deploy.progress import Progress
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.credentials import Credentials
@@ -23,11 +23,26 @@ from ecc_deploy.runtime.selftest import check_cloud
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ecc_deploy.links import Link
+
+
+def through(link: Link, cloud: str) -> str:
+    """Where a running server is reached through ``link``. Raises :class:`UsageError` where it cannot lead there."""
+    if link.far or resolve(cloud).link != "loopback":
+        raise UsageError(
+            f"the server at {cloud} cannot be reached through the emulated link {link.profile.name} ({link.method})",
+            "An emulated link begins and ends on this machine: leave --cloud out, so that a server is started at its "
+            "far end, or give a server on 127.0.0.1 and --link-method proxy.",
+        )
+    return link.url(int(cloud.rpartition(":")[2]))
+
 
 class Opener:
     """A context manager: what it opened is closed on exit, a server that it started ended.
 
-    ``cloud``: ``host:port`` of a running server; ``None``: one is started for the first arm that needs it.
+    ``cloud``: ``host:port`` of a running server; ``None``: one is started for the first arm that needs it, at the far
+    end of ``link`` where there is one. A running server is reached through a link only where that can lead to any
+    program of this machine. Raises :class:`UsageError` where it cannot.
     """
 
     def __init__(
@@ -35,6 +50,7 @@ class Opener:
         bundle: Bundle,
         cloud: str | None,
         *,
+        link: Link | None = None,
         threads: int,
         deadline_ms: float,
         progress: Progress,
@@ -42,6 +58,9 @@ class Opener:
     ) -> None:
         self._bundle = bundle
         self._url = cloud
+        self._emulated = link
+        if link is not None and cloud is not None:
+            self._url = through(link, cloud)
         self._threads = threads
         self._deadline_ms = deadline_ms
         self._progress = progress
@@ -66,7 +85,23 @@ class Opener:
             threads=self._threads,
             deadline_ms=self._deadline_ms,
         )
-        return OpenArm(spec, self._stack.enter_context(runtime), wire)
+        return OpenArm(
+            spec,
+            self._stack.enter_context(runtime),
+            wire,
+            link=self._emulated.profile.name if self._emulated is not None and spec.needs_cloud else None,
+            url=self._url if spec.needs_cloud else None,
+        )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an arm of it has a server."""
+        return self._link is not None
+
+    @property
+    def has_server(self) -> bool:
+        """Whether it has started one."""
+        return self._server is not None
 
     def server_report(self) -> str | None:
         """How the server that was started has ended; ``None`` while it runs, or where none was started."""
@@ -80,7 +115,8 @@ class Opener:
             where = "was running at the address given; its threads are not known"
         else:
             where = "none: no arm needs one"
-        return {"server": where, "threads_cloud": self._threads if self._server else None, "link": self._link}
+        link = self._link if self._emulated is None else f"{self._emulated.profile.name} (emulated)"
+        return {"server": where, "threads_cloud": self._threads if self._server else None, "link": link}
 
     def _connect(self) -> tuple[CloudClient, WireCounter | None]:
         url = self._url or self._start_server()
@@ -98,8 +134,13 @@ class Opener:
 
     def _start_server(self) -> str:
         self._progress("Server", 0, 1, "starting")
-        self._server = self._stack.enter_context(ServerProcess(self._bundle.path, threads=self._threads))
-        self._url = self._server.url
+        link = self._emulated
+        if link is None:
+            process = ServerProcess(self._bundle.path, threads=self._threads)
+        else:
+            process = ServerProcess(self._bundle.path, threads=self._threads, host=link.far_host, prefix=link.far)
+        self._server = self._stack.enter_context(process)
+        self._url = self._server.url if link is None else link.url(self._server.port)
         self._progress("Server", 1, 1, "ready")
         return self._url
 

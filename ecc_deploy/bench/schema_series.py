@@ -124,6 +124,6 @@ class Scenario(Strict):
     latency_ms: Quantiles | None
     """From the time the query was due to its answer; ``None`` for offline, where only the throughput counts."""
     values_ms: list[float] = []
-    """The latencies in the order of the queries."""
+    """From the issue of each query to its answer, in the order of issue."""
     settings: dict[str, Any]
     """As given to LoadGen, with its version."""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
@@ -28,8 +29,9 @@ class ServerProcess:
     """Context manager: on enter the server is ready at ``url`` (``host:port``); on exit its process has ended.
 
     The process is a group of its own, so that Ctrl-C reaches the benchmark alone, which then ends it; it also ends
-    by itself when this process goes away. Raises :class:`ServerError` where it does not come up within
-    ``start_timeout_s``, with what it wrote to stderr.
+    by itself when this process goes away. ``prefix``: put in front of its command, as what starts it at the far end of
+    a link; ``host``: the address there on which it listens. Raises :class:`ServerError` where it does not come up
+    within ``start_timeout_s``, with what it wrote to stderr.
     """
 
     def __init__(
@@ -37,11 +39,12 @@ class ServerProcess:
         bundle: Path,
         *,
         host: str = HOST,
+        prefix: Sequence[str] = (),
         threads: int = 1,
         start_timeout_s: float = 60.0,
         stop_timeout_s: float = 5.0,
     ) -> None:
-        """``host``: the IP address of this machine to listen on."""
+        self._prefix = list(prefix)
         self._bundle = bundle
         self._host = host
         self._threads = threads
@@ -49,12 +52,13 @@ class ServerProcess:
         self._stop_timeout_s = stop_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
+        self.port = 0
         self.url = ""
 
     def __enter__(self) -> Self:
         try:
-            port = self._start()
-            self.url = f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+            self.port = self._start()
+            self.url = f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
         except BaseException:
             self.stop()
             raise
@@ -108,7 +112,7 @@ class ServerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop(); a pipe could fill up
         options = ("--host", self._host, "--port", "0", "--threads", str(self._threads), "--until-stdin-closes")
         self._process = subprocess.Popen(
-            child.command("ecc_deploy.serving", str(self._bundle), *options),
+            [*self._prefix, *child.command("ecc_deploy.serving", str(self._bundle), *options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

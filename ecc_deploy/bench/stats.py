@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
+from ecc_deploy.bench import bootstrap
 from ecc_deploy.bench.arms import ArmSpec
+from ecc_deploy.bench.bootstrap import PERCENTILE_METHOD as PERCENTILE_METHOD
 from ecc_deploy.bench.schema import Arm, Bench, RawSamples
 from ecc_deploy.bench.schema_series import Quantiles
 from ecc_deploy.bench.wirebytes import WireBytes
@@ -16,19 +17,24 @@ from ecc_deploy.bundle.manifest import Manifest
 from ecc_deploy.errors import UsageError
 from ecc_deploy.runtime.result import STAGES, Reason, Route
 
-PERCENTILE_METHOD: Final = "linear"
-"""numpy's name: linear interpolation between the two nearest ranks (definition 7 of Hyndman and Fan, 1996)."""
 
+def quantiles(values: Sequence[float] | np.ndarray, seed: int | None = None) -> Quantiles:
+    """Percentiles by :data:`PERCENTILE_METHOD`, and the arithmetic mean, of at least one value.
 
-def quantiles(values: Sequence[float] | np.ndarray) -> Quantiles:
-    """Percentiles by :data:`PERCENTILE_METHOD`, and the arithmetic mean, of at least one value."""
+    With 95 % intervals (:mod:`ecc_deploy.bench.bootstrap`) where a ``seed`` for them is given.
+    """
     series = np.asarray(values, np.float64)
-    p50, p90, p95, p99 = (float(p) for p in np.percentile(series, (50, 90, 95, 99), method=PERCENTILE_METHOD))
-    return Quantiles(p50=p50, p90=p90, p95=p95, p99=p99, mean=float(series.mean()))
+    p50, p90, p95, p99, mean = bootstrap.statistics(series[np.newaxis])[0].tolist()
+    ci95 = {} if seed is None else bootstrap.intervals(series, seed)
+    return Quantiles(p50=p50, p90=p90, p95=p95, p99=p99, mean=mean, ci95=ci95)
 
 
-def summarise(spec: ArmSpec, manifest: Manifest, raw: RawSamples, wire: WireBytes | None) -> Arm:
-    """The figures of one arm from its raw samples; ``wire``: TCP/IP bytes of all of them, ``None``: not countable."""
+def summarise(
+    spec: ArmSpec, manifest: Manifest, raw: RawSamples, wire: WireBytes | None, seed: int | None = None
+) -> Arm:
+    """The figures of one arm from its raw samples; ``wire``: TCP/IP bytes of all of them, ``None``: not countable;
+    ``seed``: of the intervals, ``None``: without.
+    """
     count = len(raw.sample)
     total = np.asarray(raw.stages_ms["total"])
     by_cloud = np.asarray([route == Route.CLOUD for route in raw.route])
@@ -51,8 +57,8 @@ def summarise(spec: ArmSpec, manifest: Manifest, raw: RawSamples, wire: WireByte
         offload_rate=float(by_cloud.mean()),
         fallback_rate=float(fell_back.mean()),
         reasons=dict(sorted(Counter(raw.reason).items())),
-        latency_ms=quantiles(total),
-        latency_offloaded_ms=quantiles(total[by_cloud]) if by_cloud.any() else None,
+        latency_ms=quantiles(total, seed),
+        latency_offloaded_ms=quantiles(total[by_cloud], seed) if by_cloud.any() else None,
         stages_mean_ms={stage: float(np.mean(raw.stages_ms[stage])) for stage in STAGES},
         payload_bytes_per_sample=float(payload.mean()),
         payload_bytes_per_offload=float(payload[payload > 0].mean()) if payload.any() else None,

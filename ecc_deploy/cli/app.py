@@ -20,6 +20,7 @@ from ecc_deploy.cli import (
     links,
     quickstart,
     report,
+    results,
     run,
     serve,
     sign,
@@ -59,6 +60,7 @@ app.command("compile")(compiling.compile_)
 app.add_typer(targets.app, name="targets")
 app.add_typer(links.app, name="links")
 app.add_typer(data.app, name="data")
+app.add_typer(results.app, name="results")
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,53 @@ def bench(
     tls_cert: credentials.TlsCert = None,
     tls_key: credentials.TlsKey = None,
     token_file: credentials.TokenFile = None,
+    link: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--link",
+            metavar="LINK",
+            help="Emulated link: lte, my.toml, rate=10mbit,delay=20ms; as-is for none. Repeatable.",
+        ),
+    ] = None,
+    link_method: Annotated[
+        str,
+        typer.Option("--link-method", help="auto, netem, tun or proxy."),
+    ] = "auto",
+    cold: Annotated[int, typer.Option("--cold", min=0, metavar="N", help="Cold starts per arm.")] = 0,
+    idle: Annotated[
+        str,
+        typer.Option("--idle", metavar="S,S,...", help="First offload after these gaps, seconds: 0.1,1,5."),
+    ] = "",
+    energy: Annotated[
+        float,
+        typer.Option("--energy", min=0, help="Seconds per arm that an energy sensor is read."),
+    ] = 0.0,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario", metavar="NAME", help="Under MLPerf LoadGen: single-stream, fixed-rate, offline. Repeatable."
+        ),
+    ] = None,
+    scenario_seconds: Annotated[
+        float,
+        typer.Option("--scenario-seconds", min=0.1, help="Least seconds of a scenario."),
+    ] = 10.0,
+    qps: Annotated[
+        float | None,
+        typer.Option("--qps", help="Queries per second of fixed-rate."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, help="Threads that answer a scenario's queries."),
+    ] = 4,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="MINUTES", help="End the main series early."),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", metavar="FOLDER", help="Also add the results to this store; see `results`."),
+    ] = None,
     verify_key: trust.VerifyKey = None,
     device: Annotated[
         str | None,
@@ -100,7 +148,26 @@ def bench(
     shown = credentials.read(tls_ca, tls_cert, tls_key, token_file)
     if device is not None and shown is not None:
         raise UsageError("a device is not given certificates and tokens", "Leave --tls-... and --token-file out.")
+    if device is not None and link:
+        raise UsageError(
+            "--link is given with --device, and the link to a device is the real one",
+            "Leave --link out, or measure here with it.",
+        )
+    if store is not None:
+        checks.output_folder(store, "--store")
     import ecc_deploy as ecc
+    from ecc_deploy.bench.lanes import link_method as known_method
+    from ecc_deploy.bench.series import Series, gaps, scenario_names
+
+    series = Series(
+        cold=cold,
+        idle_s=gaps(idle),
+        energy_s=energy,
+        scenarios=scenario_names(scenario or ()),
+        scenario_s=scenario_seconds,
+        target_qps=qps,
+        workers=workers,
+    )
 
     options: dict[str, Any] = {
         "samples": samples,
@@ -112,23 +179,44 @@ def bench(
         "seed": seed,
         "threads": threads,
         "deadline_ms": deadline_ms,
+        "budget_minutes": budget,
     }
 
     with shown_progress() as progress:
         opened = ecc.open_bundle(bundle)
         if device is None:
-            result = ecc.run_bench(opened, cloud=cloud, credentials=shown, **options, progress=progress)
+            result = ecc.run_bench(
+                opened,
+                cloud=cloud,
+                credentials=shown,
+                **options,
+                links=link or (),
+                link_method=known_method(link_method),
+                series=series,
+                progress=progress,
+            )
         else:
             there = ecc.Device(device, device_python, ssh_config, device_install)
             result = ecc.bench_on_device(
-                opened, there, cloud=cloud, serve_at=serve_at, **options, progress=progress, note=terminal.note
+                opened,
+                there,
+                cloud=cloud,
+                serve_at=serve_at,
+                **options,
+                series=asdict(series),
+                progress=progress,
+                note=terminal.note,
             )
     ecc.save_bench(result, out)
+    if store is not None:
+        from ecc_deploy.bench.store import add
+
+        terminal.note(f"Added to the store: {add(result, store)}")
     for warning in result.warnings:
         terminal.note(f"Note: {warning}")
     if as_json:
         terminal.show_json(result.model_dump(mode="json"))
         return
-    from ecc_deploy.report.tables import comparison_table
+    from ecc_deploy.cli.bench_tables import tables
 
-    terminal.show(comparison_table(result), f"Results: {out}. Next: ecc-deploy report {out} --out report.html")
+    terminal.show(*tables(result), f"Results: {out}. Next: ecc-deploy report {out} --out report.html")

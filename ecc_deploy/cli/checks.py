@@ -17,11 +17,11 @@ def output_file(path: Path) -> Path:
     return path
 
 
-def output_folder(path: Path) -> Path:
+def output_folder(path: Path, option: str = "--out") -> Path:
     """``path``, if a folder is there or can be made. Raises :class:`UsageError`."""
     if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, and a folder is to be written", "Give another --out.")
-    _check_place(path)
+        raise UsageError(f"{path} is a file, and a folder is to be written", f"Give another {option}.")
+    _check_place(path, option)
     return path
 
 
@@ -32,10 +32,10 @@ def only_with(name: str, value: object, others: Mapping[str, object]) -> None:
         raise UsageError(f"{given[0]} is given without {name}", f"It says something about {name}: give both.")
 
 
-def _check_place(path: Path) -> None:
+def _check_place(path: Path, option: str = "--out") -> None:
     """The nearest folder above that exists must be one, and be ours to write in."""
     place = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
     if not place.is_dir():
-        raise UsageError(f"{path} cannot be written: {place} is not a folder", "Give another --out.")
+        raise UsageError(f"{path} cannot be written: {place} is not a folder", f"Give another {option}.")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"{path} cannot be written: {place} is not writable for you", "Give another --out.")
+        raise UsageError(f"{path} cannot be written: {place} is not writable for you", f"Give another {option}.")

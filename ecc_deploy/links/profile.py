@@ -15,7 +15,7 @@ MAX_FILE_BYTES = 1 << 20
 DEFAULT_QUEUE_MS = 100.0
 
 Text = Annotated[str, Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=30_000, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 Quantity = Literal["rate", "rtt", "jitter", "loss", "queue"]
 

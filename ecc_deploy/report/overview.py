@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import log10
 from typing import Any
 
+from ecc_deploy.bench.schema import Bench
 from ecc_deploy.bench.schema_series import Quantiles
 from ecc_deploy.report.families import FAMILIES
 from ecc_deploy.report.findings import summarise
@@ -66,15 +67,20 @@ def _overlap(row: Row, lead: Row) -> bool:
 
 def latency_by_link(parts: Sequence[OverLink], name: str) -> Figure | None:
     """A row per link, a marker per family: the percentile ``name`` of its representative, with its interval."""
-    numbered = enumerate(parts)
-    chosen = [(at, part, row) for at, part in numbered for row in representatives(rows(part.bench), part.bench)]
+    return latency_by([(_named(part), part.bench) for part in parts], name)
+
+
+def latency_by(lines: Sequence[tuple[str, Bench]], name: str) -> Figure | None:
+    """A row per benchmark, by its name for a figure, a marker per family; ``None`` for fewer than two."""
+    numbered = enumerate(lines)
+    chosen = [(at, named, row) for at, (named, bench) in numbered for row in representatives(rows(bench), bench)]
     values = [value for _, _, row in chosen if (value := getattr(row.arm.latency_ms, name)) > 0]
-    if len(parts) < 2 or not values:
+    if len(lines) < 2 or not values:
         return None
     families = [family for family in FAMILIES if any(row.family == family for _, _, row in chosen)]
     data: list[dict[str, Any]] = []
     for number, family in enumerate(families):
-        own = [(place, part, row) for place, part, row in chosen if row.family == family]
+        own = [(place, named, row) for place, named, row in chosen if row.family == family]
         shift = (number - (len(families) - 1) / 2) * _SPREAD
         data.append({
             "type": "scatter", "mode": "lines+markers", "name": family.label,
@@ -83,8 +89,8 @@ def latency_by_link(parts: Sequence[OverLink], name: str) -> Figure | None:
             "error_x": error_bars([row.arm.latency_ms for _, _, row in own], name, family.colour),
             "marker": {"symbol": family.marker, "color": family.colour, "size": 12 if family.marker == "star" else 9},
             "hovertext": [
-                f"<b>{plain(part.title)}</b>, {plain(row.label)}<br>{interval_text(row.arm.latency_ms, name)}"
-                for _, part, row in own
+                f"<b>{named.partition('<br>')[0]}</b>, {plain(row.label)}<br>{interval_text(row.arm.latency_ms, name)}"
+                for _, named, row in own
             ],
         })  # fmt: skip
     low, high = log10(min(values)), log10(max(values))
@@ -97,10 +103,10 @@ def latency_by_link(parts: Sequence[OverLink], name: str) -> Figure | None:
             "range": [low - pad, high + pad], "tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks],
         },
         "yaxis": {
-            "tickvals": list(range(len(parts))), "ticktext": [_named(part) for part in parts], "automargin": True,
-            "range": [len(parts) - 0.4, -0.6], "zeroline": False,
+            "tickvals": list(range(len(lines))), "ticktext": [named for named, _ in lines], "automargin": True,
+            "range": [len(lines) - 0.4, -0.6], "zeroline": False,
         },
-        "height": 70 + _ROW * len(parts),
+        "height": 70 + _ROW * len(lines),
     }  # fmt: skip
     return {"data": data, "layout": layout, "labels": [], "kind": "lines"}
 

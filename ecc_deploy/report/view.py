@@ -9,11 +9,13 @@ from ecc_deploy.bench.schema import Bench
 from ecc_deploy.report import facts, floors, links, overview
 from ecc_deploy.report.formats import ABSENT
 from ecc_deploy.report.links import OverLink, by_link
+from ecc_deploy.report.plots import plain
 from ecc_deploy.report.rows import EQUAL_POINTS, rows
 from ecc_deploy.report.section import Figures, device, scatters, section
 
 ALL = "all"
 """The choice of all devices, or all links."""
+_LONGEST = 24  # name of a device on an axis
 
 
 def page(benches: Sequence[Bench]) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def page(benches: Sequence[Bench]) -> dict[str, Any]:
         "devices": devices,
         "device_choices": _device_choices(devices) if many else [],
         "link_choices": _link_choices(chosen, parts, keys) if len(chosen) > 1 else [],
-        "overlays": _overlays(parts, chosen, keys, figures) if many else [],
+        "overlays": _overlays(parts, _in_figures(names), chosen, keys, figures) if many else [],
         "families": list(dict.fromkeys(row.family for bench in benches for row in _sorted(bench))),
         "environments": facts.compared(benches, "environment") if many else [],
         "settings_compared": facts.compared(benches, "settings") if many else [],
@@ -122,6 +124,11 @@ def _labels(benches: Sequence[Bench]) -> list[str]:
     return next((names for names in known if len(set(names)) == len(names)), known[0])
 
 
+def _in_figures(names: Sequence[str]) -> list[str]:
+    short = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
+    return [f"{chr(ord('A') + number % 26)}<br>{plain(name)}" for number, name in enumerate(short)]
+
+
 def _edge_target(bench: Bench) -> Any:
     targets = bench.bundle.get("targets")
     return targets.get("edge") if isinstance(targets, dict) else None
@@ -151,19 +158,21 @@ def _link_choices(
 
 def _overlays(
     parts: Sequence[Sequence[OverLink]],
+    names: Sequence[str],
     chosen: Sequence[tuple[str | None, OverLink]],
     keys: dict[str | None, str],
     figures: Figures,
 ) -> list[dict[str, Any]]:
-    """All benchmarks that have a link, laid over each other; one overlay per link."""
+    """All benchmarks that have a link, laid over each other; one overlay per link. ``names``: of the devices."""
     made = []
     for name, first in chosen:
-        benches = [part.bench for own in parts for part in own if part.name == name]
+        having = [(names[n], part.bench) for n, own in enumerate(parts) for part in own if part.name == name]
         prefix = f"all-l{keys[name]}" if len(chosen) > 1 else ALL
         made.append({
             "key": keys[name],
             "title": first.title,
-            "scatters": scatters(benches, prefix, figures) if len(benches) > 1 else [],
+            "scatters": scatters([bench for _, bench in having], prefix, figures) if len(having) > 1 else [],
+            "p95": figures.put(f"{prefix}-p95", overview.latency_by(having, "p95")),
         })  # fmt: skip
     return made
 

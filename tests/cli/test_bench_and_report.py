@@ -37,6 +37,49 @@ def test_bench_measures_what_was_asked_for(benched: tuple[Outcome, Path]) -> Non
     assert f"ecc-deploy report {path}" in done.out
 
 
+def test_bench_measures_further_series_and_keeps_the_run(
+    cli: Cli, toy_bundle: Bundle, toy_server: Server, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    done = cli(
+        *("bench", toy_bundle.path, "--cloud", f"127.0.0.1:{toy_server.port}", "--out", tmp_path / "bench.json"),
+        *("--samples", 6, "--warmup", 0, "--arch", "adaptive", "--deadline", 5000),
+        *("--idle", "0.01", "--cold", 1, "--store", store, "--budget", 5),
+    )
+    assert done.code == 0
+    (kept,) = store.iterdir()
+    assert str(kept) in done.err
+    assert load_bench(kept) == load_bench(tmp_path / "bench.json")
+    (arm,) = load_bench(kept).arms
+    assert arm.cold is not None
+    assert [point.gap_s for point in arm.idle] == [0.01]
+    for text in ("First offload after a gap", "Cold start", "no gap"):
+        assert text in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--idle", "1s"], "not numbers"),
+        (["--scenario", "nonsense"], "no scenario 'nonsense'"),
+        (["--scenario", "fixed-rate"], "queries per second"),
+        (["--link", "carrier-pigeon"], "no link named"),
+        (["--link", "lte", "--link-method", "magic"], "no method 'magic'"),
+        (["--link", "lte", "--device", "pi@nowhere"], "the link to a device is the real one"),
+        (["--store", "{file}"], "is a file"),
+    ],
+)
+def test_bench_refuses_what_makes_no_sense_and_writes_nothing(
+    cli: Cli, toy_bundle: Bundle, tmp_path: Path, options: list[str], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    given = [option.format(file=tmp_path / "file") for option in options]
+    done = cli("bench", toy_bundle.path, "--out", tmp_path / "bench.json", *given)
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "bench.json").exists()
+
+
 def test_bench_refuses_a_place_before_it_measures(cli: Cli, toy_bundle: Bundle, tmp_path: Path) -> None:
     done = cli("bench", toy_bundle.path, "--out", tmp_path)
     assert done.code == 2

@@ -56,7 +56,10 @@ def test_only_what_changed_is_sent(device: FakeDevice, toy_bundle: Bundle, other
 
 def test_a_server_that_runs_is_used(device: FakeDevice, toy_bundle: Bundle, toy_server: Server) -> None:
     cloud = f"127.0.0.1:{toy_server.port}"
-    result = bench_on_device(toy_bundle, device.there, cloud=cloud, arms=["dynamic"], **FEW)
+    series = {"cold": 1, "idle_s": [0.01], "idle_repetitions": 2}
+    result = bench_on_device(toy_bundle, device.there, cloud=cloud, arms=["dynamic"], series=series, **FEW)
+    assert result.arms[0].cold is not None
+    assert [point.gap_s for point in result.arms[0].idle] == [0.01]
     assert "-R" not in device.arguments
     assert "ClearAllForwardings=yes" in device.arguments
     assert result.settings["link"] == "loopback"

@@ -14,7 +14,7 @@ const Chart = (function () {
     const left = axis.automargin ? Math.min(longest + 10, width * 0.46) : isNarrow ? 38 : 46;
     const title = wrap(figure.layout.xaxis.title.text, size, width - left - 8);
     const top = axis.title ? 24 : 6;
-    return { width, size, left, top, title, right: figure.layout.endroom ? Math.min(figure.layout.endroom, width * 0.3) : 12,
+    return { width, size, left, top, title, right: 12,
       bottom: 24 + title.length * (size + 4), height: figure.layout.height || (isNarrow ? 330 : 390) };
   }
 

@@ -6,8 +6,8 @@ const Marks = (function () {
   const DASHES = { solid: "", dash: "7 4", dot: "1.5 4", dashdot: "8 3 1.5 3", longdash: "12 4", longdashdot: "13 3 1.5 3" };
   const polygon = (points) => "M" + points.map((p) => p.map((v) => +v.toFixed(3)).join(",")).join("L") + "Z";
   const ring = (count, turn) => polygon(Array.from({ length: count }, (_, i) => {
-    const angle = turn + 2 * Math.PI * i / count;
-    return [Math.sin(angle), -Math.cos(angle)];
+    const angle = turn + 2 * Math.PI * i / count, far = count === 3 ? 1.3 : 1.05;  // of about equal area
+    return [far * Math.sin(angle), -far * Math.cos(angle)];
   }));
   const star = polygon(Array.from({ length: 10 }, (_, i) => {
     const far = i % 2 ? 0.5 : 1.25, angle = Math.PI * i / 5;
