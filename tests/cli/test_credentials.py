@@ -51,6 +51,9 @@ def test_bench_says_why_it_is_not_let_in(cli: Cli, toy_bundle: Bundle, tmp_path:
             done = cli(*to, file)
             assert done.code == 2
             assert says in " ".join(done.err.split())
+        done = cli(*to, ca.file, "--cold", "1")
+        assert done.code == 2
+        assert "cold starts are measured by processes that are given no certificates" in " ".join(done.err.split())
     assert not out.exists()
 
 
