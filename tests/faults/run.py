@@ -88,7 +88,7 @@ class Run:
         self._done = threading.Event()
         self._open = ExitStack()
         self._runtimes: list[dict[str, EdgeRuntime]] = []
-        self._pending: list[Future[Prediction]] = []
+        self._pending: set[Future[Prediction]] = set()
         self._pipelines: dict[str, Pipeline] = {}
         """Of the worker that does not wait for an answer before it asks for the next."""
         self.result = Result(requests)
@@ -110,8 +110,10 @@ class Run:
             end = start + 10 * result.requests / self._rate + _PATIENCE_S
             for thread in threads:
                 thread.join(max(end - time.monotonic(), 0))
-            wait(self._pending, max(end - time.monotonic(), 0))
-            self._pending.clear()
+            with self._lock:
+                pending = list(self._pending)
+            wait(pending, max(end - time.monotonic(), 0))
+            del pending
             self._done.set()
             faults.join(_PATIENCE_S)
             result.seconds = time.monotonic() - start
@@ -190,9 +192,11 @@ class Run:
         deployment, index = self._sample(number)
         future = self._pipelines[deployment].submit(self._truth.images[index])
         with self._lock:
-            self._pending.append(future)
+            self._pending.add(future)
 
         def arrived(done: Future[Prediction]) -> None:
+            with self._lock:
+                self._pending.discard(done)
             try:
                 prediction = done.result()
                 self._note(asked, prediction, self._truth.fault_of(deployment, index, prediction))
