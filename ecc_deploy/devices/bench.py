@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ecc_deploy.devices.installing import install
 from ecc_deploy.devices.requirements import code_digest, edge_extra
 from ecc_deploy.devices.session import Session
 from ecc_deploy.doctor import Diagnosis
-from ecc_deploy.errors import DeviceError
+from ecc_deploy.errors import DeviceError, UsageError
 from ecc_deploy.progress import Progress, silent
 
 
@@ -81,6 +82,7 @@ def bench_on_device(
     """
     device = Device(device) if isinstance(device, str) else device
     destination = device.destination
+    sent = {key: _plain(key, value) for key, value in options.items()}
     specs = choose_arms(bundle, options.get("arms"), options.get("image_codecs"))
     needs_cloud = any(spec.needs_cloud for spec in specs)
     threads = options.get("threads", 1)
@@ -99,7 +101,6 @@ def bench_on_device(
         progress("Connect", 1, 1, str(destination))
         session.send_bundle(bundle, progress)
         session.ask("ready", progress=progress)
-        sent = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         answer = session.ask("bench", {**sent, "cloud": url}, progress=progress)
         return side.told(_measured(answer.body, bundle, destination))
 
@@ -115,6 +116,20 @@ def diagnose_device(device: Device | str) -> Diagnosis:
         raise DeviceError(
             f"what {device.destination} says of itself cannot be read", "Is its version another?"
         ) from error
+
+
+def _plain(name: str, value: object) -> object:
+    """An option as it travels. Raises :class:`UsageError` for what only this process can hold."""
+    if isinstance(value, Path):
+        return str(value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{name} cannot be sent to a device: it is a {type(value).__name__}",
+            "Numbers, texts, paths and lists can; a dataset goes by its name, or as package.module:factory.",
+        ) from None
+    return value
 
 
 def _check_version(session: Session, note: Callable[[str], None]) -> None:

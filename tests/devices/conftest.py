@@ -51,8 +51,7 @@ class FakeDevice:
         return Device("user@pi:2022", python=sys.executable)
 
 
-@pytest.fixture
-def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
+def make_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     """Reached by whatever calls ``ssh`` in this test."""
     folder = tmp_path / "device"
     folder.mkdir()
@@ -64,3 +63,9 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setenv("FAKE_SSH", str(folder))
     return FakeDevice(folder)
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
+    """See :func:`make_device`."""
+    return make_device(tmp_path, monkeypatch)

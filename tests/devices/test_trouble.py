@@ -9,6 +9,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.devices.bench import Device, bench_on_device, diagnose_device
 from ecc_deploy.devices.frames import GREETING, PROTOCOL, encoded
 from ecc_deploy.errors import BackendMissingError, DataError, DeviceError, EccError, UsageError
+from tests.bench.conftest import ToyDataset
 from tests.devices.conftest import DATASET, FakeDevice
 
 FEW = {"samples": 4, "warmup": 0, "arms": ["edge-only"], "dataset": DATASET}
@@ -115,6 +116,12 @@ def test_an_error_of_the_benchmark_is_raised_as_what_it_is(device: FakeDevice, t
 def test_an_option_that_the_device_does_not_know(device: FakeDevice, toy_bundle: Bundle) -> None:
     with pytest.raises(DeviceError, match="does not know an option"):
         bench_on_device(toy_bundle, device.there, **FEW, moon_phase=3)
+
+
+def test_what_cannot_travel_is_refused_here(device: FakeDevice, toy_bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match="dataset cannot be sent to a device: it is a ToyDataset"):
+        bench_on_device(toy_bundle, device.there, dataset=ToyDataset())
+    assert not (device.folder / "arguments").exists()
 
 
 def test_one_benchmark_at_a_time(device: FakeDevice, toy_bundle: Bundle) -> None:
