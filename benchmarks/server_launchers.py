@@ -26,7 +26,7 @@ from ecc_deploy.scaling import rayserve
 from ecc_deploy.scaling.export import export_serving
 
 HOST = "127.0.0.1"
-START_S = 90.0
+START_S = 180.0
 STOP_S = 20.0
 
 
@@ -134,6 +134,9 @@ def _process(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+        end = time.monotonic() + STOP_S  # what is killed frees its memory first
+        while any(map(is_running, seen)) and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def _wait_until_it_serves(process: subprocess.Popen, bundle: Bundle, url: str, log: Path) -> None:

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.breaker import Breaker as Breaker
     from ecc_deploy.runtime.choice import Policy as Policy
     from ecc_deploy.runtime.client import CloudClient as CloudClient
+    from ecc_deploy.runtime.credentials import Credentials as Credentials
+    from ecc_deploy.runtime.credentials import load_credentials as load_credentials
     from ecc_deploy.runtime.engine import EdgeRuntime as EdgeRuntime
     from ecc_deploy.runtime.hedge import Hedge as Hedge
     from ecc_deploy.runtime.on_device import Engine as Engine
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
     from ecc_deploy.runtime.result import Prediction as Prediction
     from ecc_deploy.scaling.export import ServingExport as ServingExport
     from ecc_deploy.scaling.export import export_serving as export_serving
+    from ecc_deploy.serving.access import ServerTls as ServerTls
+    from ecc_deploy.serving.options import ServerOptions as ServerOptions
     from ecc_deploy.serving.server import Server as Server
     from ecc_deploy.serving.server import serve as serve
     from ecc_deploy.sweep.pick import pick as pick_point
@@ -103,6 +107,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Bundle": ("bundle.store", "Bundle", ""),
     "CloudClient": ("runtime.client", "CloudClient", ""),
     "Comparison": ("comparison.result", "Comparison", ""),
+    "Credentials": ("runtime.credentials", "Credentials", ""),
     "DebugResult": ("workbench.debug", "DebugResult", _TRAIN),
     "Device": ("devices.bench", "Device", ""),
     "Diagnosis": ("doctor", "Diagnosis", ""),
@@ -125,6 +130,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "Samples": ("data.interface", "Samples", ""),
     "Seeds": ("evaluation.seeds", "Seeds", ""),
     "Server": ("serving.server", "Server", ""),
+    "ServerOptions": ("serving.options", "ServerOptions", ""),
+    "ServerTls": ("serving.access", "ServerTls", ""),
     "ServingExport": ("scaling.export", "ServingExport", ""),
     "Sweep": ("sweep.result", "Sweep", ""),
     "SweepRecipe": ("sweep.recipe", "SweepRecipe", _TRAIN),
@@ -145,6 +152,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "list_links": ("links.profile", "list_links", ""),
     "list_targets": ("backends.targets", "list_targets", ""),
     "load_bench": ("bench.schema", "load_bench", ""),
+    "load_credentials": ("runtime.credentials", "load_credentials", ""),
     "load_dataset": ("data.registry", "load", ""),
     "load_link": ("links.profile", "load_link", ""),
     "load_recipe": ("training.recipe", "load_recipe", ""),
@@ -179,6 +187,7 @@ __all__ = [
     "Bundle",
     "CloudClient",
     "Comparison",
+    "Credentials",
     "DebugResult",
     "Device",
     "Diagnosis",
@@ -201,6 +210,8 @@ __all__ = [
     "Samples",
     "Seeds",
     "Server",
+    "ServerOptions",
+    "ServerTls",
     "ServingExport",
     "Sweep",
     "SweepRecipe",
@@ -222,6 +233,7 @@ __all__ = [
     "list_links",
     "list_targets",
     "load_bench",
+    "load_credentials",
     "load_dataset",
     "load_link",
     "load_recipe",

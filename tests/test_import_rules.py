@@ -27,6 +27,7 @@ COMMON = {
     "resources",
     "wire",
     "own_code",
+    "pem",
     "pictures",
     "toml",
     "child",

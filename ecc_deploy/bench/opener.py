@@ -16,6 +16,7 @@ from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import ServerError, UsageError
 from ecc_deploy.progress import Progress
 from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.selftest import check_cloud
 
@@ -53,6 +54,7 @@ class Opener:
         threads: int,
         deadline_ms: float,
         progress: Progress,
+        credentials: Credentials | None = None,
     ) -> None:
         self._bundle = bundle
         self._url = cloud
@@ -62,6 +64,7 @@ class Opener:
         self._threads = threads
         self._deadline_ms = deadline_ms
         self._progress = progress
+        self._credentials = credentials
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
         self._sockets: ServerSockets | None = None
@@ -121,7 +124,7 @@ class Opener:
             self._prove(url)
         if self._sockets is not None:
             self._sockets.pass_over()
-        client = self._stack.enter_context(CloudClient(url, self._bundle.manifest))
+        client = self._stack.enter_context(CloudClient(url, self._bundle.manifest, credentials=self._credentials))
         client.connect()
         if self._sockets is None:
             return client, None
@@ -145,7 +148,7 @@ class Opener:
         """The golden samples, before anything counts."""
         endpoint = resolve(url)
         try:
-            with CloudClient(url, self._bundle.manifest) as client:
+            with CloudClient(url, self._bundle.manifest, credentials=self._credentials) as client:
                 client.connect()
                 self.notes += check_cloud(self._bundle, client)
         except ServerError as error:

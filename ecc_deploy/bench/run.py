@@ -27,6 +27,7 @@ from ecc_deploy.bundle import Bundle, Manifest
 from ecc_deploy.data import Dataset, Samples, load, load_for_bundle
 from ecc_deploy.errors import DataError, UsageError
 from ecc_deploy.progress import Progress, silent
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.selftest import check_edge
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     deadline_ms: float = 1000.0,
+    credentials: Credentials | None = None,
     dataset: Dataset | str | None = None,
     data_folder: str | Path | None = None,
     links: Sequence[str | LinkProfile] = (),
@@ -61,7 +63,8 @@ def bench(
     again. ``samples``: how many of the test part, chosen by ``seed``; ``None``: all. ``arms`` and ``image_codecs``:
     see :func:`~ecc_deploy.bench.arms.choose_arms`. ``warmup``: samples per arm that do not count. ``threads``: CPU
     threads of one inference, here and in a server that is started. ``deadline_ms``: per request; what misses it is
-    answered by the edge. ``dataset``: instead of the one that the manifest names: a dataset, its name, or
+    answered by the edge. ``credentials``: for a server at ``cloud`` that encrypts, or wants to know its clients.
+    ``dataset``: instead of the one that the manifest names: a dataset, its name, or
     ``package.module:factory``. ``data_folder``: of its files; ``None`` is the dataset's default place.
 
     ``links``: every arm that sends something is measured over each of them: a name, a file or a text of
@@ -78,6 +81,11 @@ def bench(
     """
     _check(samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed, minutes=budget_minutes)
     series = series if isinstance(series, Series) else Series(**(series or {}))
+    if credentials is not None and series.cold:
+        raise UsageError(
+            "cold starts are measured by processes that are given no certificates and no tokens",
+            "Leave the cold starts out, or measure them against a server without.",
+        )
     if series.scenarios:
         load_generator()  # what is missing is said before anything is measured
     manifest = bundle.manifest
@@ -92,7 +100,15 @@ def bench(
     started, notes, before = _now(), check_edge(bundle, threads), sensors.conditions()
 
     def opener(link: Link | None) -> Opener:
-        return Opener(bundle, cloud, link=link, threads=threads, deadline_ms=deadline_ms, progress=progress)
+        return Opener(
+            bundle,
+            cloud,
+            link=link,
+            threads=threads,
+            deadline_ms=deadline_ms,
+            credentials=credentials,
+            progress=progress,
+        )
 
     with ExitStack() as stack:
         ways = lanes.open_lanes(wanted, link_method, cloud, opener, stack, progress)

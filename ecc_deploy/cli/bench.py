@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecc_deploy.cli import checks, terminal, trust
+from ecc_deploy.cli import checks, credentials, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 from ecc_deploy.errors import UsageError
 
@@ -48,6 +48,10 @@ def bench(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    tls_ca: credentials.TlsCa = None,
+    tls_cert: credentials.TlsCert = None,
+    tls_key: credentials.TlsKey = None,
+    token_file: credentials.TokenFile = None,
     link: Annotated[
         list[str] | None,
         typer.Option(
@@ -141,6 +145,9 @@ def bench(
         "--ssh-config": ssh_config,
     }
     checks.only_with("--device", device, of_devices)
+    shown = credentials.read(tls_ca, tls_cert, tls_key, token_file)
+    if device is not None and shown is not None:
+        raise UsageError("a device is not given certificates and tokens", "Leave --tls-... and --token-file out.")
     if device is not None and link:
         raise UsageError(
             "--link is given with --device, and the link to a device is the real one",
@@ -181,6 +188,7 @@ def bench(
             result = ecc.run_bench(
                 opened,
                 cloud=cloud,
+                credentials=shown,
                 **options,
                 links=link or (),
                 link_method=known_method(link_method),

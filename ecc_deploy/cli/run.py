@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecc_deploy.cli import terminal, trust
+from ecc_deploy.cli import credentials, terminal, trust
 from ecc_deploy.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def run(
     deadline_ms: Annotated[
         float, typer.Option("--deadline", min=1, help="Milliseconds after which the edge answers itself.")
     ] = 1000.0,
+    tls_ca: credentials.TlsCa = None,
+    tls_cert: credentials.TlsCert = None,
+    tls_key: credentials.TlsKey = None,
+    token_file: credentials.TokenFile = None,
     verify_key: trust.VerifyKey = None,
     in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=4096, help="Requests under way at a time.")] = 1,
     when_full: Annotated[
@@ -97,6 +101,7 @@ def run(
             resize=resize,
             threads=threads,
             deadline_ms=deadline_ms,
+            credentials=credentials.read(tls_ca, tls_cert, tls_key, token_file),
             in_flight=in_flight,
             when_full="edge" if when_full is WhenFull.EDGE else "wait",
             breaker=breaker,

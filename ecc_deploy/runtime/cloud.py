@@ -69,9 +69,11 @@ class Cloud(Protocol):
         ...
 
 
-def cloud_error(error: grpc.RpcError) -> CloudError:
-    """What the status of a failed call means to the edge."""
+def cloud_error(error: grpc.RpcError, explained: Callable[[str], str] = lambda detail: detail) -> CloudError:
+    """What the status of a failed call means to the edge; ``explained`` says what the detail of UNAVAILABLE means."""
     code, detail = error.code(), error.details()
+    if code == grpc.StatusCode.UNAVAILABLE:
+        detail = explained(detail)
     return CloudError(_REASONS.get(code, Reason.REFUSED), f"{code.name}: {detail}")
 
 
@@ -82,8 +84,12 @@ def failed(error: CloudError) -> Future[CloudAnswer]:
     return future
 
 
-def as_future(call: Any, read: Callable[[Any], CloudAnswer]) -> Future[CloudAnswer]:
+def as_future(
+    call: Any, read: Callable[[Any], CloudAnswer], explained: Callable[[str], str] = lambda detail: detail
+) -> Future[CloudAnswer]:
     """The future of a gRPC ``call`` under way; ``read`` checks its response, and may raise :class:`CloudError`.
+
+    ``explained``: as for :func:`cloud_error`.
 
     A standard future, so that it can be waited for by threads and by asyncio alike. It is settled on gRPC's own
     thread; who cancels it ends the request at the server too.
@@ -98,7 +104,7 @@ def as_future(call: Any, read: Callable[[Any], CloudAnswer]) -> Future[CloudAnsw
         except CloudError as error:
             future.set_exception(error)
         except grpc.RpcError as error:
-            future.set_exception(cloud_error(error))
+            future.set_exception(cloud_error(error, explained))
         except grpc.FutureCancelledError:
             future.set_exception(CloudError(Reason.UNAVAILABLE, "the request was cancelled", is_fault=False))
         except Exception as error:  # a bug of ours; who waits must hear of it, not wait for ever

@@ -24,9 +24,9 @@ class Level:
     """A smoothed mean, and how far observations lie above it; the units are those of the observations.
 
     As the round trip in RFC 6298 (Jacobson and Karels 1988): ``error = new - mean``, ``mean += g·error``,
-    ``deviation += 2g·(|error| - deviation)``, the first observation sets the mean and half of it the deviation. Other
-    than there, a ``new`` below what was expected does not widen the deviation, as in Linux's TCP: only surprises for
-    the worse matter to whoever asks for an upper bound.
+    ``deviation += max(g, 1/4)·(|error| - deviation)``; the first observation sets the mean and half of it the
+    deviation. Other than there, a ``new`` below what was expected does not widen the deviation, as in Linux's TCP:
+    only surprises for the worse matter to whoever asks for an upper bound.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Level:
             return
         error = value - self.mean
         spread = abs(error) if error > 0 else min(-error, self.deviation)
-        self.deviation += min(2 * weight, 1.0) * (spread - self.deviation)
+        self.deviation += max(weight, 2 * GAIN) * (spread - self.deviation)
         self.mean += weight * error
 
 

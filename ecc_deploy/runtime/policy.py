@@ -117,6 +117,8 @@ class Controller:
             if choice.probe is not None:
                 longest = _MAX_PROBE_BACKOFF * self._policy.probe_s
                 self._probe_s = min(2 * self._probe_s, longest) if failed else self._policy.probe_s
+                if not failed and waited_ms < (self._policy.latency_budget_ms or math.inf):  # worth another look soon
+                    self._probe_at = min(self._probe_at, now + self._policy.probe_s / 4)
             if isinstance(outcome, CloudAnswer):
                 self._link.observe(choice.queued_bytes, outcome.round_trip_ms - outcome.server_ms, weight)
                 self._server.observe(outcome.server_ms, weight)

@@ -17,6 +17,7 @@ from ecc_deploy.runtime.breaker import Breaker
 from ecc_deploy.runtime.choice import Policy
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.cloud import Cloud
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 from ecc_deploy.runtime.gate import confidence
 from ecc_deploy.runtime.hedge import Hedge
@@ -63,6 +64,7 @@ def predict(
     resize: bool = False,
     threads: int = 1,
     deadline_ms: float = 1000.0,
+    credentials: Credentials | None = None,
     in_flight: int = 1,
     when_full: WhenFull = "wait",
     breaker: bool = True,
@@ -81,7 +83,8 @@ def predict(
     waits or the edge answers it (see :class:`~ecc_deploy.runtime.pipeline.Pipeline`). ``breaker``: while the cloud
     keeps failing, the edge answers at once (:class:`~ecc_deploy.runtime.breaker.Breaker`). ``hedge``: address of a
     server, the same or another, that is asked too where the first takes longer than ``hedge_after_ms``, or than usual
-    (:class:`~ecc_deploy.runtime.hedge.Hedge`). ``policy``: a budget that gate and codec follow.
+    (:class:`~ecc_deploy.runtime.hedge.Hedge`). ``policy``: a budget that gate and codec follow. ``credentials``: for
+    servers that encrypt, or that want to know their clients.
 
     All images are read before the first is answered. Raises :class:`UsageError`, :class:`BundleError`.
     """
@@ -105,9 +108,9 @@ def predict(
     with ExitStack() as stack:
         client: Cloud | None = None
         if cloud is not None:
-            client = stack.enter_context(CloudClient(cloud, bundle.manifest))
+            client = stack.enter_context(CloudClient(cloud, bundle.manifest, credentials=credentials))
         if client is not None and hedge is not None:
-            second = stack.enter_context(CloudClient(hedge, bundle.manifest))
+            second = stack.enter_context(CloudClient(hedge, bundle.manifest, credentials=credentials))
             client = stack.enter_context(Hedge(client, second, after_ms=hedge_after_ms))
         runtime = stack.enter_context(
             EdgeRuntime(

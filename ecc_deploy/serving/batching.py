@@ -34,6 +34,11 @@ class Engine(Protocol):
     """What runs batches: ``[n, ...]`` to ``[n, ...]``. It may be called from several threads."""
 
     @property
+    def label(self) -> str:
+        """Its name in the figures."""
+        ...
+
+    @property
     def batch_limit(self) -> int:
         """Samples that requests are put together to, at most; one larger request may bring more."""
         ...

@@ -33,6 +33,11 @@ class CloudModel(ServedHalf):
         return np.concatenate(logits)
 
     @property
+    def label(self) -> str:
+        """By what the figures name it: its bundle's name, its key, and the beginning of the pair's identity."""
+        return f"{self.bundle.manifest.name}/{self.key}@{self.pair_id[:8]}"
+
+    @property
     def batch_limit(self) -> int:
         """Samples of several requests that are run together, at most: what a fixed batch holds, or ``max_batch``."""
         return self.max_batch if self.half.batch == "dynamic" else self.half.batch

@@ -5,20 +5,27 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.errors import ServerError, UsageError
-from ecc_deploy.serving.batching import Batcher
+from ecc_deploy.serving.access import Access, RateLimit, Tokens, exposure
+from ecc_deploy.serving.batching import Batcher, Ran
 from ecc_deploy.serving.catalog import Catalog
+from ecc_deploy.serving.figures import NoFigures, Prometheus
+from ecc_deploy.serving.health import Health
+from ecc_deploy.serving.http import WatchPort
 from ecc_deploy.serving.model import CloudModel
+from ecc_deploy.serving.options import ServerOptions
 from ecc_deploy.serving.service import Service
 
 if TYPE_CHECKING:
@@ -33,37 +40,14 @@ SPARE_THREADS = 8
 class Server:
     """Serves the cloud halves of ``bundles``. A context manager: started on enter, stopped on exit.
 
-    ``threads``: CPU threads of one inference; ``concurrency``: inferences at a time; ``max_queue``: requests that wait
-    for one, beyond which they are refused at once. Requests for one half that wait are run together, as one batch;
-    ``max_batch_delay_ms``: how long a free engine waits for more of them. With ``port`` 0 a free port is taken;
-    :attr:`port` says which.
+    ``given``: fields of :class:`~ecc_deploy.serving.options.ServerOptions`, in place of those of ``options``.
 
-    Whoever can reach the port can use the server: it knows no users. It binds to this machine alone unless told else.
-
-    Raises :class:`UsageError` for arguments out of range, or bundles without a cloud half.
+    Raises :class:`UsageError` for options out of range, certificates or tokens that cannot be used, or bundles without
+    a cloud half.
     """
 
-    def __init__(
-        self,
-        bundles: Sequence[Bundle],
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        threads: int = 1,
-        concurrency: int = 1,
-        max_queue: int = 64,
-        max_batch_delay_ms: float = 0.0,
-    ) -> None:
-        limits: tuple[tuple[str, float, int, int], ...] = (
-            ("port", port, 0, 65535),
-            ("threads", threads, 1, 1024),
-            ("concurrency", concurrency, 1, 1024),
-            ("max_queue", max_queue, 0, 4096),
-            ("max_batch_delay_ms", max_batch_delay_ms, 0, 1000),
-        )
-        for name, value, least, most in limits:
-            if not least <= value <= most:
-                raise UsageError(f"{name} is {value}; it must be from {least} to {most}")
+    def __init__(self, bundles: Sequence[Bundle], options: ServerOptions | None = None, **given: Any) -> None:
+        self.options = replace(options or ServerOptions(), **given)
         pairs = [bundle.manifest.pair_id for bundle in bundles]
         for bundle, pair_id in zip(bundles, pairs, strict=True):
             if pairs.count(pair_id) > 1:
@@ -79,16 +63,25 @@ class Server:
                 f"there is no cloud half in {', '.join(str(b.path) for b in bundles) or 'no bundle'}",
                 "Export a bundle with a deployment that has one.",
             )
-        self.host = host
-        self.port = port
-        self._threads = threads
-        self._concurrency = concurrency
-        self._max_queue = max_queue
-        self._batcher = Batcher(concurrency, max_queue, max_batch_delay_ms / 1e3)
+        tls, token_file, rate = self.options.tls, self.options.token_file, self.options.rate_limit
+        self._credentials = None if tls is None else tls.credentials()
+        self._access = Access(
+            None if token_file is None else Tokens(token_file), None if rate is None else RateLimit(rate)
+        )
+        self.port = self.options.port
+        self._batcher = Batcher(
+            self.options.concurrency, self.options.max_queue, self.options.max_batch_delay_ms / 1e3, self._ran
+        )
+        self.health = Health()
+        self._figures: Prometheus | NoFigures = NoFigures()
+        if self.options.metrics_port is not None:
+            self._figures = Prometheus(lambda: self.waiting, lambda: self.health.is_ready)
         self._open = ExitStack()
         self._grpc: grpc.Server | None = None
         self.names: list[str] = []
         """The model names that it answers to, once started."""
+        self.metrics_port: int | None = None
+        """Where it is watched, once started."""
 
     def start(self) -> None:
         """Load every half, answer one sample with each, then listen. When this returns, requests are answered.
@@ -100,47 +93,74 @@ class Server:
         try:
             models = []
             for bundle, key in self._keys:
-                model = CloudModel(bundle, key, self._threads)
+                model = CloudModel(bundle, key, self.options.threads)
                 self._open.callback(model.close)
                 model.warm_up()
                 models.append(model)
+            self._watch()
             self._listen(models)
         except BaseException:
             self._open.close()
             raise
 
+    def _ran(self, ran: Ran) -> None:
+        self._figures.batch(ran.engine.label, ran.requests, ran.samples, ran.compute_ns)
+
+    def _watch(self) -> None:
+        if self.options.metrics_port is None or not isinstance(self._figures, Prometheus):
+            return
+        watch = WatchPort(
+            self.options.host, self.options.metrics_port, self._figures.text, lambda: self.health.is_ready
+        )
+        self._open.callback(watch.close)
+        self.metrics_port = watch.port
+
     def _listen(self, models: list[CloudModel]) -> None:
+        options = self.options
         # Every request at work or waiting has a thread: those of full batches, those in the queue.
-        at_work = self._concurrency * min(self._max_queue + 1, max(model.batch_limit for model in models))
-        workers = at_work + self._concurrency + self._max_queue + SPARE_THREADS
-        largest = max(model.max_batch * (model.max_payload_bytes + 4) for model in models)
+        at_work = options.concurrency * min(options.max_queue + 1, max(model.batch_limit for model in models))
+        workers = at_work + options.concurrency + options.max_queue + SPARE_THREADS
+        largest = wire.MIN_MESSAGE_BYTES + max(model.max_batch * (model.max_payload_bytes + 4) for model in models)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="ecc-serve")
         server = grpc.server(
             pool,
             maximum_concurrent_rpcs=workers,  # beyond, gRPC itself says RESOURCE_EXHAUSTED
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a coin toss
-                ("grpc.max_receive_message_length", wire.MIN_MESSAGE_BYTES + largest),
+                ("grpc.max_receive_message_length", options.max_request_bytes or largest),
                 ("grpc.max_metadata_size", 16 * 1024),
             ],
         )
         catalog = Catalog(models)
-        server.add_generic_rpc_handlers((Service(catalog, self._batcher).handler(),))
-        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        service = Service(catalog, self._batcher, self._access, self._figures, lambda: self.health.is_ready)
+        server.add_generic_rpc_handlers((service.handler(),))
+        self.health.join(server)
         try:
-            bound = server.add_insecure_port(address)
+            if self._credentials is None:
+                bound = server.add_insecure_port(options.address)
+            else:
+                bound = server.add_secure_port(options.address, self._credentials)
         except RuntimeError as error:
             pool.shutdown()
             raise ServerError(
-                f"cannot listen on {address}: the port is taken, or the address is not this machine's",
+                f"cannot listen on {options.address}: the port is taken, or the address is not this machine's",
                 "Give another --port (0 takes a free one) or --host, or stop what listens there.",
             ) from error
         server.start()
         self._open.callback(pool.shutdown)  # waits for handlers, which use the models that are closed after it
         self._grpc, self.port, self.names = server, bound, catalog.names
+        self.health.begin([wire.SERVICE, *catalog.names])
+        if warning := exposure(options.host, options.tls, knows_tokens=options.token_file is not None):
+            log.warning("%s", warning)
+
+    def drain(self) -> None:
+        """Say that it is not ready, and go on answering for as long as was agreed: ``notice_s``."""
+        self.health.end()
+        time.sleep(self.options.notice_s)
 
     def stop(self, grace_s: float = 2.0) -> None:
         """Refuse new requests, give those at work ``grace_s`` seconds, free everything. May be called twice."""
+        self.health.end()
         if self._grpc is not None:
             self._grpc.stop(grace_s).wait()
         self._open.close()
@@ -167,20 +187,16 @@ class Server:
 
 def serve(
     bundles: Sequence[Bundle],
+    options: ServerOptions | None = None,
     *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    threads: int = 1,
-    concurrency: int = 1,
-    max_queue: int = 64,
-    max_batch_delay_ms: float = 0.0,
-    grace_s: float = 2.0,
     ready: Callable[[int], None] = lambda port: None,
+    **given: Any,
 ) -> None:
     """Serve ``bundles`` until SIGINT or SIGTERM; ``ready`` is called with the port once requests are answered.
 
-    The arguments and errors are those of :class:`Server`. After a signal the requests at work have ``grace_s`` seconds;
-    a second signal ends the process at once. To be called from the main thread.
+    The other arguments and the errors are those of :class:`Server`. After a signal it says that it is not ready, for
+    ``notice_s``; then new requests are refused and those at work finished. A second signal ends the process at once. To
+    be called from the main thread.
     """
     asked_to_stop = threading.Event()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -195,20 +211,13 @@ def serve(
 
     for number in previous:
         signal.signal(number, stop)
-    server = Server(
-        bundles,
-        host=host,
-        port=port,
-        threads=threads,
-        concurrency=concurrency,
-        max_queue=max_queue,
-        max_batch_delay_ms=max_batch_delay_ms,
-    )
+    server = Server(bundles, options, **given)
     try:
         server.start()
         if not asked_to_stop.is_set():
             ready(server.port)
         asked_to_stop.wait()
+        server.drain()
     finally:
-        server.stop(grace_s)
+        server.stop(server.options.grace_s)
         restore()

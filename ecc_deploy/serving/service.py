@@ -15,8 +15,10 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from ecc_deploy import wire
+from ecc_deploy.serving.access import Access
 from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError
 from ecc_deploy.serving.catalog import Catalog
+from ecc_deploy.serving.figures import Figures, Infer, NoFigures
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.refusal import RefusalError, invalid
 from ecc_deploy.serving.request import Request, read_request
@@ -33,16 +35,29 @@ _CONFIG_TYPES = {
 class Service:
     """Answers for the models of ``catalog``; ``batcher`` bounds how many engines run and how many requests wait.
 
+    ``access`` is asked first, except where it is asked whether the server lives and is ready: probes have no tokens.
+
     Everything else of the protocol is UNIMPLEMENTED, as gRPC says it.
     """
 
-    def __init__(self, catalog: Catalog, batcher: Batcher) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        batcher: Batcher,
+        access: Access | None = None,
+        figures: Figures | None = None,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._catalog = catalog
         self._batcher = batcher
+        self._access = access or Access()
+        self._figures = figures or NoFigures()
+        self._is_ready = is_ready
         self._failures = itertools.count(1)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server is given."""
+        is_open = {"ServerLive", "ServerReady"}
         methods = {
             "ServerLive": (self._live, service_pb2.ServerLiveRequest),
             "ServerReady": (self._ready, service_pb2.ServerReadyRequest),
@@ -51,15 +66,16 @@ class Service:
             "ModelMetadata": (self._model_metadata, service_pb2.ModelMetadataRequest),
             "ModelConfig": (self._model_config, service_pb2.ModelConfigRequest),
         }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._guarded(_parsed(method, request)), None, lambda answer: answer.SerializeToString()
+        handlers = {}
+        for name, (method, request) in methods.items():
+            parsed = _parsed(method, request)
+            allowed = parsed if name in is_open else self._known(parsed)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(
+                self._guarded(allowed), None, lambda answer: answer.SerializeToString()
             )
-            for name, (method, request) in methods.items()
-        }
         # The request of an inference stays bytes: it is parsed within the time that the server reports.
         handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
-            self._guarded(self._infer), None, service_pb2.ModelInferResponse.SerializeToString
+            self._guarded(self._counted_infer), None, service_pb2.ModelInferResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(wire.SERVICE, handlers)
 
@@ -80,9 +96,33 @@ class Service:
 
         return call
 
-    def _infer(self, message: bytes, context: grpc.ServicerContext) -> Any:
+    def _known(self, method: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
+        """``method``, for those who may use it."""
+
+        def call(request: Any, context: grpc.ServicerContext) -> Any:
+            self._access.check(context, counts=False)
+            return method(request, context)
+
+        return call
+
+    def _counted_infer(self, message: bytes, context: grpc.ServicerContext) -> Any:
+        told = Infer(len(message))
+        try:
+            self._access.check(context, counts=True)
+            return self._infer(message, context, told)
+        except RefusalError as refusal:
+            told.code = refusal.code.name
+            raise
+        except BaseException:
+            told.code = "INTERNAL"
+            raise
+        finally:
+            self._figures.infer(told)
+
+    def _infer(self, message: bytes, context: grpc.ServicerContext, told: Infer) -> Any:
         start = time.perf_counter_ns()
         request = read_request(message, self._catalog)
+        told.model = request.model.label
         codec = request.model.codec(request.codec)
         try:
             self._batcher.admit()
@@ -98,14 +138,17 @@ class Service:
         except BaseException:
             self._batcher.dismiss()
             raise
-        decoded = time.perf_counter_ns()
+        told.decode_ns = time.perf_counter_ns() - decoding
         done = self._run(request.model, inputs, context)
-        answer = _answer(request, done.outputs)
+        told.queue_ns = done.queue_ns
+        answer = _answer(request, self._catalog.version(request.model), done.outputs)
         parameters = answer.parameters
         parameters[wire.QUEUE_NS].int64_param = done.queue_ns
-        parameters[wire.DECODE_NS].int64_param = decoded - decoding
+        parameters[wire.DECODE_NS].int64_param = told.decode_ns
         parameters[wire.COMPUTE_NS].int64_param = done.compute_ns
-        parameters[wire.SERVER_NS].int64_param = time.perf_counter_ns() - start
+        told.server_ns = time.perf_counter_ns() - start
+        parameters[wire.SERVER_NS].int64_param = told.server_ns
+        told.bytes_out = answer.ByteSize()
         return answer
 
     def _run(self, model: CloudModel, inputs: np.ndarray, context: grpc.ServicerContext) -> Done:
@@ -123,14 +166,14 @@ class Service:
         return service_pb2.ServerLiveResponse(live=True)
 
     def _ready(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return service_pb2.ServerReadyResponse(ready=True)
+        return service_pb2.ServerReadyResponse(ready=self._is_ready())
 
     def _model_ready(self, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             self._catalog.find(request.name, request.version)
         except RefusalError:
             return service_pb2.ModelReadyResponse(ready=False)
-        return service_pb2.ModelReadyResponse(ready=True)
+        return service_pb2.ModelReadyResponse(ready=self._is_ready())
 
     def _metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         return service_pb2.ServerMetadataResponse(
@@ -140,7 +183,7 @@ class Service:
     def _model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         model = self._catalog.find(request.name, request.version)
         answer = service_pb2.ModelMetadataResponse(
-            name=request.name, versions=[wire.MODEL_VERSION], platform=model.half.backend
+            name=request.name, versions=self._catalog.versions(request.name), platform=model.half.backend
         )
         answer.inputs.add(name=wire.PAYLOAD, datatype="BYTES", shape=[-1])
         answer.outputs.add(name=wire.LOGITS, datatype="FP32", shape=[-1, model.classes])
@@ -165,13 +208,13 @@ def _parsed(
     return call
 
 
-def _answer(request: Request, logits: np.ndarray) -> Any:
+def _answer(request: Request, version: str, logits: np.ndarray) -> Any:
     expected = (request.batch, request.model.classes)
     if logits.shape != expected or logits.dtype != np.float32:
         raise RuntimeError(f"{request.model.key} gave {logits.dtype} {logits.shape}, not float32 {expected}")
     answer = service_pb2.ModelInferResponse(
         model_name=request.name,
-        model_version=wire.MODEL_VERSION,
+        model_version=version,
         id=request.id,
         raw_output_contents=[logits.astype("<f4", copy=False).tobytes()],
     )

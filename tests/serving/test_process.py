@@ -2,13 +2,19 @@
 
 import signal
 import socket
+import threading
 from pathlib import Path
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from ecc_deploy.bundle import Bundle
-from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.client import CloudClient, CloudError
+from ecc_deploy.runtime.result import Reason
 from tests.child import ServerChild
+from tests.runtime.fakes import free_port
+from tests.serving.requests import png, wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -42,3 +48,41 @@ def test_a_mistake_is_exit_code_2_and_no_traceback(toy_bundle: Bundle, tmp_path:
     assert code == 2
     assert errors.startswith("cannot listen on"), "nothing else is written, by gRPC either"
     assert "Traceback" not in errors
+
+
+def test_it_drains_says_so_and_loses_no_request(toy_bundle: Bundle) -> None:
+    """SIGTERM under load: not ready at once, yet answering, then refusing; whatever was taken is answered."""
+    manifest, payload = toy_bundle.manifest, png(1)[0]
+    with ServerChild(toy_bundle.path, "--drain-notice", "1", "--metrics-port", str(free_port())) as child:
+        channel = grpc.insecure_channel(child.url)
+        ready = service_pb2_grpc.GRPCInferenceServiceStub(channel).ServerReady
+        answered, problems, stopped = [0] * 8, [], threading.Event()
+
+        def ask(number: int) -> None:
+            with CloudClient(child.url, manifest) as client:
+                client.connect()
+                while True:
+                    try:
+                        client.infer("full", payload, "png", 10.0)
+                    except CloudError as error:
+                        if error.reason != Reason.UNAVAILABLE or not stopped.is_set():
+                            problems.append(error)
+                        return
+                    answered[number] += 1
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(answered))]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: min(answered) > 0)
+        assert ready(service_pb2.ServerReadyRequest(), timeout=10).ready
+        before = list(answered)
+        stopped.set()
+        child.signal(signal.SIGTERM)
+        wait_until(lambda: not ready(service_pb2.ServerReadyRequest(), timeout=10).ready)
+        wait_until(lambda: all(now > then + 1 for now, then in zip(answered, before, strict=True)))
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+        assert child.end() == (0, "")
+        channel.close()
+    assert not problems

@@ -7,15 +7,18 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from ecc_deploy.bundle import Bundle, Manifest, write_bundle
 from ecc_deploy.bundle.codecs import sent
 from ecc_deploy.errors import BundleError, ServerError, UsageError
+from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.serving import Server
 from ecc_deploy.serving.model import CloudModel
 from tests import reference
 from tests.serving.requests import images, logits, payload_request, png, stub
+from tests.toy import make_bundle
 
 
 @pytest.fixture(scope="module")
@@ -165,26 +168,49 @@ def test_nothing_to_serve(toy_bundle: Bundle) -> None:
 def test_several_bundles_are_told_apart(
     toy_bundle: Bundle, other_bundle: Bundle, tmp_path: Path, channels: list[grpc.Channel]
 ) -> None:
-    from tests.toy import make_bundle
-
     named = make_bundle(tmp_path / "named", name="third")
     with Server([toy_bundle, other_bundle, named]) as server:
-        ask = stub(server, channels).ModelInfer
-        assert server.names == ["third/full", "third/tail"]
+        ask = stub(server, channels)
+        assert server.names == ["third/full", "third/tail", "toy/full", "toy/tail"]
         ours, theirs = toy_bundle.manifest.pair_id, other_bundle.manifest.pair_id
-        for model, parameters in (
-            ("full", {"pair_id": ours}),
-            ("full", {"pair_id": theirs}),
-            ("toy/full", {"pair_id": ours}),
-            ("third/full", {}),
-            (f"{theirs}/full", {}),
+        for model, version, parameters, answering in (
+            ("full", "", {"pair_id": ours}, "1"),
+            ("full", "1", {"pair_id": theirs}, "2"),  # a client that knows of one version only; its pair decides
+            ("toy/full", "2", {"pair_id": theirs}, "2"),
+            ("toy/full", "", {"pair_id": ours}, "1"),
+            ("toy/full", "", {}, "2"),  # the newest
+            ("toy/full", "1", {}, "1"),
+            ("toy/full", "2", {}, "2"),
+            ("third/full", "", {}, "1"),
+            (f"{theirs}/full", "", {}, "2"),
+            (f"{theirs}/full", "1", {}, "2"),
         ):
-            answer = ask(payload_request(model, png(), **parameters), timeout=10)
+            request = payload_request(model, png(), **parameters)
+            request.model_version = version
+            answer = ask.ModelInfer(request, timeout=10)
             np.testing.assert_allclose(logits(answer), reference.cloud_logits(images()), atol=1e-4)
-        for model in ("full", "toy/full"):
-            with pytest.raises(grpc.RpcError, match="send the parameter pair_id") as refused:
-                ask(payload_request(model, png()), timeout=10)
-            assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+            assert (answer.model_name, answer.model_version) == (model, answering), (model, version, parameters)
+        for model, version, parameters, code, says in (
+            ("full", "", {}, "FAILED_PRECONDITION", "send the parameter pair_id, or ask for third/full or toy/full"),
+            ("toy/full", "3", {}, "NOT_FOUND", "no version '3', only '1', '2'"),
+            ("toy/full", "3", {"pair_id": ours}, "NOT_FOUND", "no version '3', only '1'"),
+            ("third/full", "", {"pair_id": ours}, "FAILED_PRECONDITION", "different bundles"),
+        ):
+            request = payload_request(model, png(), **parameters)
+            request.model_version = version
+            with pytest.raises(grpc.RpcError) as refused:
+                ask.ModelInfer(request, timeout=10)
+            assert refused.value.code().name == code
+            assert says in refused.value.details()
+        told = ask.ModelMetadata(service_pb2.ModelMetadataRequest(name="toy/tail"), timeout=10)
+        assert list(told.versions) == ["1", "2"]
+        for version, there in (("", True), ("1", True), ("2", True), ("3", False)):
+            request = service_pb2.ModelReadyRequest(name="toy/tail", version=version)
+            assert ask.ModelReady(request, timeout=10).ready == there
+        for bundle in (toy_bundle, other_bundle, named):
+            with CloudClient(f"127.0.0.1:{server.port}", bundle.manifest) as client:
+                client.connect()
+                client.infer("full", png(1)[0], "png", 10.0)
 
 
 def changed(bundle: Bundle, out: Path, change) -> Bundle:
