@@ -16,7 +16,8 @@ _STAGE_TOLERANCE = 0.02
 
 def cautions(bench: Bench) -> list[str]:
     """The benchmark's own warnings, then those that follow from its figures."""
-    return [*bench.warnings, *_fallbacks(bench), *_sample_size(bench), *_comparability(bench), *_consistency(bench)]
+    said = [f"The{warning[3:]}" if warning.startswith("the ") else warning for warning in bench.warnings]
+    return [*said, *_fallbacks(bench), *_sample_size(bench), *_comparability(bench), *_consistency(bench)]
 
 
 def _fallbacks(bench: Bench) -> list[str]:
@@ -24,8 +25,12 @@ def _fallbacks(bench: Bench) -> list[str]:
     return [
         f"{arm.name}: the edge answered {percent(arm.fallback_rate)} of the samples in place of the cloud."
         for arm in bench.arms
-        if arm.fallback_rate > 0 and not any(warning.startswith(f"{arm.name}:") for warning in bench.warnings)
+        if arm.fallback_rate > 0 and not any(_is_about(arm, warning) for warning in bench.warnings)
     ]
+
+
+def _is_about(arm: Arm, warning: str) -> bool:
+    return warning.startswith((f"{arm.name}:", f"{arm.name} over {arm.link}:"))
 
 
 def _sample_size(bench: Bench) -> list[str]:

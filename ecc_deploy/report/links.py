@@ -57,7 +57,9 @@ def _sends(arm: Arm) -> bool:
 def _part(bench: Bench, arms: list[Arm], link: LinkFacts | None) -> Bench:
     name = None if link is None else link.name
     scenarios = [one for one in bench.scenarios if one.link == name]
-    update = {"arms": arms, "scenarios": scenarios, "links": [] if link is None else [link]}
+    elsewhere = tuple(f"{arm.name} over {arm.link}:" for arm in bench.arms if arm.link not in (None, name))
+    warnings = [warning for warning in bench.warnings if not warning.startswith(elsewhere)]
+    update = {"arms": arms, "scenarios": scenarios, "links": [] if link is None else [link], "warnings": warnings}
     return bench.model_copy(update=update)
 
 

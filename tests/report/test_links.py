@@ -44,6 +44,12 @@ def test_every_link_has_its_arms_and_what_needs_no_link(bench: Bench) -> None:
     assert sum(arm.architecture == "edge-only" for arm in bench.arms) == 1
 
 
+def test_a_warning_of_one_link_is_no_caution_of_another(bench: Bench) -> None:
+    said = ["dynamic over lte: the edge answered 3 of 120 samples", "the machine was busy"]
+    parts = by_link(bench.model_copy(update={"warnings": said}))
+    assert [part.bench.warnings for part in parts] == [said[1:], said, said[1:]]
+
+
 def test_a_benchmark_without_links_is_one_part(bench: Bench) -> None:
     plain = fake_bench(20)
     (part,) = by_link(plain)

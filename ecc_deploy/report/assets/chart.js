@@ -42,8 +42,11 @@ const Chart = (function () {
       add(text, "text", { x: at, y: bottom + box.size + 5, "text-anchor": "middle" }, tick.text);
     }
     const hasNames = figure.layout.yaxis.automargin;
+    let last = Infinity;
     for (const tick of y.ticks) {
       const at = y.at(tick.value);
+      if (!hasNames && last - at < box.size + 2) continue;  // no room above the one before
+      last = at;
       if (figure.layout.yaxis.showgrid !== false) add(grid, "line", { x1: box.left, x2: end, y1: at, y2: at });
       const parts = hasNames ? lines(tick.text) : [tick.text];
       parts.forEach((part, i) => add(text, "text", {
