@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from ecc_deploy.bundle import Bundle
+from ecc_deploy.runtime.breaker import Breaker
 from ecc_deploy.runtime.client import CloudClient
 from ecc_deploy.runtime.engine import EdgeRuntime
+from ecc_deploy.runtime.pipeline import Pipeline
 from ecc_deploy.runtime.result import Prediction, Route
 from tests.faults import verdict
 from tests.faults.children import Place, Usage, place, usage
@@ -31,6 +34,9 @@ from tests.toy import make_bundle
 DEADLINE_MS = 250.0
 _THREADS = 4
 _IMAGES = 200
+_WITH_BREAKER, _IN_FLIGHT = 2, 3
+"""Of the threads, the one with a circuit breaker, and the one that has several requests under way."""
+_AT_ONCE = 8
 _WARM_UP = 200
 _SETTLE_S = 1.0
 _PATIENCE_S = 60.0
@@ -82,6 +88,9 @@ class Run:
         self._done = threading.Event()
         self._open = ExitStack()
         self._runtimes: list[dict[str, EdgeRuntime]] = []
+        self._pending: set[Future[Prediction]] = set()
+        self._pipelines: dict[str, Pipeline] = {}
+        """Of the worker that does not wait for an answer before it asks for the next."""
         self.result = Result(requests)
 
     def __call__(self) -> Result:
@@ -101,6 +110,10 @@ class Run:
             end = start + 10 * result.requests / self._rate + _PATIENCE_S
             for thread in threads:
                 thread.join(max(end - time.monotonic(), 0))
+            with self._lock:
+                pending = list(self._pending)
+            wait(pending, max(end - time.monotonic(), 0))
+            del pending
             self._done.set()
             faults.join(_PATIENCE_S)
             result.seconds = time.monotonic() - start
@@ -119,14 +132,19 @@ class Run:
         for client in clients:
             client.connect(_PATIENCE_S)
         for i in range(_THREADS):
-            self._runtimes.append(
-                {
-                    name: self._open.enter_context(
-                        EdgeRuntime(self._bundle, name, cloud=clients[i % 2], deadline_ms=DEADLINE_MS)
-                    )
-                    for name in DEPLOYMENTS
-                }
-            )
+            breaker = Breaker(backoff_s=0.2, max_backoff_s=1.0) if i == _WITH_BREAKER else None
+            own = {
+                name: EdgeRuntime(self._bundle, name, cloud=clients[i % 2], deadline_ms=DEADLINE_MS, breaker=breaker)
+                for name in DEPLOYMENTS
+            }
+            for runtime in own.values():
+                self._open.enter_context(runtime)
+            self._runtimes.append(own)
+        for name, runtime in self._runtimes[_IN_FLIGHT].items():
+            pipeline = self._open.enter_context(Pipeline(runtime, in_flight=_AT_ONCE, when_full="edge"))
+            sent = int(np.flatnonzero(self._truth.sent[name])[0])
+            pipeline.submit(self._truth.images[sent]).result(_PATIENCE_S)  # so that its threads are there
+            self._pipelines[name] = pipeline
 
     def _sample(self, number: int) -> tuple[str, int]:
         return DEPLOYMENTS[number % len(DEPLOYMENTS)], number // len(DEPLOYMENTS) % len(self._truth.images)
@@ -160,17 +178,42 @@ class Run:
             if number >= self.result.requests:
                 return
             time.sleep(max(start + number / self._rate - time.monotonic(), 0))
-            asked = time.monotonic()
             try:
-                prediction, fault = self._predict(worker, number)
+                self._ask(worker, number)
             except Exception as error:
-                with self._lock:
-                    self.result.wrong.append(f"request {number}: {type(error).__name__}: {error}")
-                continue
+                self._raised(number, error)
+
+    def _ask(self, worker: int, number: int) -> None:
+        asked = time.monotonic()
+        if worker != _IN_FLIGHT:
+            prediction, fault = self._predict(worker, number)
+            self._note(asked, prediction, fault)
+            return
+        deployment, index = self._sample(number)
+        future = self._pipelines[deployment].submit(self._truth.images[index])
+        with self._lock:
+            self._pending.add(future)
+
+        def arrived(done: Future[Prediction]) -> None:
             with self._lock:
-                self._note(asked, prediction, fault)
+                self._pending.discard(done)
+            try:
+                prediction = done.result()
+                self._note(asked, prediction, self._truth.fault_of(deployment, index, prediction))
+            except Exception as error:
+                self._raised(number, error)
+
+        future.add_done_callback(arrived)
+
+    def _raised(self, number: int, error: Exception) -> None:
+        with self._lock:
+            self.result.wrong.append(f"request {number}: {type(error).__name__}: {error}")
 
     def _note(self, asked: float, prediction: Prediction, fault: str | None) -> None:
+        with self._lock:
+            self._count(asked, prediction, fault)
+
+    def _count(self, asked: float, prediction: Prediction, fault: str | None) -> None:
         result = self.result
         if fault is not None:
             result.wrong.append(fault)

@@ -13,8 +13,8 @@ MORE_RSS = 24 * MIB
 """Allocators keep what they had at the worst moment; a leak of 3 KB with each of 10,000 requests is above this."""
 MORE_THREADS, MORE_FDS = 4, 2
 """gRPC's own pool grows and shrinks by itself. A thread or a socket left behind by each fault is far above this."""
-MORE_SERVER_THREADS = 24
-"""A server's pool grows to what it answered at once, and threads of a pool stay."""
+MORE_SERVER_THREADS = 72
+"""A server's pool grows to what it answered at once, up to 64 that wait and 8 to spare, and threads of a pool stay."""
 
 
 def failures(result: Result) -> list[str]:
