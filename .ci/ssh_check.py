@@ -182,6 +182,8 @@ def gone(look: Callable[[], object]) -> bool:
 
 def main() -> int:
     """0: all right, or not possible here; 1: not."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a shell's background job; what is started would, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _stop)
     try:
         with tempfile.TemporaryDirectory() as name, opened_device() as device:

@@ -1,6 +1,7 @@
 """What many tests share: the toy bundle, made once, and a server of it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,12 @@ from tests.toy import make_bundle
 
 pytest_plugins = ("tests.tiny", "tests.cifar10")
 pytest.register_assert_rewrite("tests.backends.compiler_conformance", "tests.backends.runner_conformance")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is tested: a shell's background job ignores it, and so would everything that is started here."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

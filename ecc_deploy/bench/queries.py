@@ -22,6 +22,10 @@ _TRIAL_S = 0.5
 class Queries:
     """A context manager; its threads end with it. ``chosen``: the samples that queries are about, ``[count]``.
 
+    ``workers``: threads that answer; 0: the one that LoadGen issues in, each query before the next. LoadGen frees what
+    a completion still uses as soon as it knows of the last one, and crashed now and then: so either the same thread
+    does both, or LoadGen is held up, when it flushes, until every completion has returned.
+
     What fails in a thread ends the run: what is still asked is answered at once, unmeasured, since LoadGen cannot be
     stopped, and the error is raised by :meth:`run`.
     """
@@ -42,6 +46,7 @@ class Queries:
         self._stop = False
         self._loadgen: Any = None
         self._issued = 0
+        self._returned = threading.Semaphore(0)  # once for every completion
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
 
     def __enter__(self) -> Self:
@@ -82,7 +87,7 @@ class Queries:
         then answered without work, and the interruption goes on.
         """
         self._loadgen = loadgen
-        system = loadgen.ConstructSUT(self._issue, lambda: None)
+        system = loadgen.ConstructSUT(self._issue, self._flush)
         library = loadgen.ConstructQSL(self.count, in_memory, lambda indices: None, lambda indices: None)
         ended = threading.Event()
 
@@ -110,18 +115,30 @@ class Queries:
     def _issue(self, samples: list[Any]) -> None:
         now = time.perf_counter_ns()
         for sample in samples:
-            self._asked.put((self._issued, sample.id, sample.index, now))
+            asked = (self._issued, sample.id, sample.index, now)
             self._issued += 1
+            if self._threads:
+                self._asked.put(asked)
+            else:
+                self._complete(*asked)
+
+    def _flush(self) -> None:
+        """Called by LoadGen once, after its last query."""
+        for _ in range(self._issued):
+            self._returned.acquire()
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
-            number, query, index, issued = asked
-            if not self._stop:
-                try:
-                    self._answer(number, index, issued)
-                except BaseException as error:
-                    self._error, self._stop = error, True
-            self._loadgen.QuerySamplesComplete([self._loadgen.QuerySampleResponse(query, 0, 0)])
+            self._complete(*asked)
+
+    def _complete(self, number: int, query: int, index: int, issued: int) -> None:
+        if not self._stop:
+            try:
+                self._answer(number, index, issued)
+            except BaseException as error:
+                self._error, self._stop = error, True
+        self._loadgen.QuerySamplesComplete([self._loadgen.QuerySampleResponse(query, 0, 0)])
+        self._returned.release()
 
     def _answer(self, number: int, index: int, issued: int) -> None:
         prediction = self.arm.runtime.predict(self._images[index])

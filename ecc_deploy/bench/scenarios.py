@@ -58,7 +58,7 @@ def run_scenarios(
     for done, position in enumerate(np.random.default_rng([seed, 5]).permutation(len(turns)).tolist()):
         name, arm = turns[position]
         progress("Scenarios", done, len(turns), f"{name}, {arm.label}")
-        workers = 1 if name == "single-stream" else series.workers
+        workers = 0 if name == "single-stream" else series.workers
         expected = None
         if name == "offline":
             with Queries(arm, samples, chosen, workers) as queries:
@@ -140,7 +140,7 @@ def _run(
         settings={
             "scenario": _SCENARIO[name],
             **numbers,
-            "workers": queries.workers,
+            "workers": max(queries.workers, 1),
             "loadgen": version("mlcommons-loadgen"),
         },
     )

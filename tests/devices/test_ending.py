@@ -109,7 +109,9 @@ def test_what_does_not_let_itself_be_interrupted_is_killed(device: FakeDevice) -
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == b"ready\n"
-        assert len(agents(device.home)) == 2
+        deadline = time.monotonic() + PATIENCE_S
+        while len(agents(device.home)) != 2:  # what has just been started has no command line yet
+            assert time.monotonic() < deadline
         process.stdin.close()
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
         assert gone(device.home)

@@ -98,7 +98,7 @@ def test_cautions_say_what_the_bench_warned_of_and_what_follows() -> None:
 
     bench = fake_bench(60, arms=arms, warnings=["the machine was busy"])
     found = "\n".join(cautions(bench))
-    assert "the machine was busy" in found
+    assert "The machine was busy" in found
     assert "dynamic: the edge answered" in found
     assert "Only 60 samples per arm" in found
     assert "99th percentiles" in found
