@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import queue
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -198,7 +198,8 @@ def serve(
     ``notice_s``; then new requests are refused and those at work finished. A second signal ends the process at once. To
     be called from the main thread.
     """
-    asked_to_stop = threading.Event()
+    # Not an Event: a signal that comes while the main thread holds its lock would wait for it in that same thread.
+    asked_to_stop: queue.SimpleQueue[None] = queue.SimpleQueue()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
@@ -207,16 +208,16 @@ def serve(
 
     def stop(number: int, frame: FrameType | None) -> None:
         restore()
-        asked_to_stop.set()
+        asked_to_stop.put(None)
 
     for number in previous:
         signal.signal(number, stop)
     server = Server(bundles, options, **given)
     try:
         server.start()
-        if not asked_to_stop.is_set():
+        if asked_to_stop.empty():
             ready(server.port)
-        asked_to_stop.wait()
+        asked_to_stop.get()
         server.drain()
     finally:
         server.stop(server.options.grace_s)
