@@ -54,11 +54,18 @@ def calibrate_and_check(
     ``apply(profile, own_ms)`` sets the link. Returns the check and ``own_ms``, the round trip that was taken off.
     """
     even = profile.model_copy(update={"jitter_ms": 0.0, "loss": 0.0})
-    apply(even, 0.0)
-    found = [_measure("rtt_ms", even, prober) for _ in range(2)]
-    own_ms = max(0.0, min((rtt_ms for rtt_ms in found if rtt_ms is not None), default=0.0) - even.rtt_ms)
-    apply(even, own_ms)
-    check = check_link(even, prober)
+    for is_last in (False, True):
+        apply(even, 0.0)
+        found = [_measure("rtt_ms", even, prober) for _ in range(2)]
+        own_ms = max(0.0, min((rtt_ms for rtt_ms in found if rtt_ms is not None), default=0.0) - even.rtt_ms)
+        apply(even, own_ms)
+        try:
+            check = check_link(even, prober)
+        except LinkError:  # a busy moment may have been taken for the emulation's own delay
+            if is_last:
+                raise
+        else:
+            break
     apply(profile, own_ms)
     return check, own_ms
 
