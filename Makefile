@@ -38,9 +38,10 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 	done
 
 # Processes that share the tests; files are never divided. With one: make test WORKERS=0
+# One that crashes is not started again: pytest-xdist would give it the same test once more, and may then wait for ever.
 WORKERS ?= 2
 test: $(DEVELOPED) ## Run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 # How many requests, and how many a second: make soak REQUESTS=1000000 RATE=200
 REQUESTS ?= 10000

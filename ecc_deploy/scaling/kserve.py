@@ -24,19 +24,7 @@ def own_service(bundle: Bundle, *, threads: int, image: str | None, storage_uri:
     return f"""\
 # The cloud halves of the bundle {json.dumps(bundle.manifest.name)}, pair {bundle.manifest.pair_id}.
 # STORAGE_URI names where the folder bundle/ beside this file was put; KServe mounts it at {MOUNTED}.
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {json.dumps(name)}
-  labels:
-    ecc-deploy/pair: {json.dumps(bundle.manifest.pair_id)}
-spec:
-  predictor:
-    minReplicas: 1
-    maxReplicas: 4
-    scaleMetric: concurrency
-    scaleTarget: 16
-    containers:
+{_head(bundle, at_work=16)}    containers:
       - name: kserve-container
         image: {json.dumps(_image(image or IMAGE))}
         args: ["serve", "{MOUNTED}", "--host", "0.0.0.0", "--port", "{PORT}", "--threads", "{threads}"]
@@ -64,19 +52,7 @@ def triton_service(bundle: Bundle, *, image: str | None, storage_uri: str | None
 # The cloud halves of the bundle {json.dumps(bundle.manifest.name)}, pair {bundle.manifest.pair_id}, by Triton.
 # storageUri names where the folder models/ beside this file was put. The image needs Python with numpy, zstandard and
 # pillow for the decode step: docs/production.md says how it gets them.
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {json.dumps(name)}
-  labels:
-    ecc-deploy/pair: {json.dumps(bundle.manifest.pair_id)}
-spec:
-  predictor:
-    minReplicas: 1
-    maxReplicas: 4
-    scaleMetric: concurrency
-    scaleTarget: 64
-    model:
+{_head(bundle, at_work=64)}    model:
       modelFormat:
         name: triton
       protocolVersion: grpc-v2
@@ -85,6 +61,24 @@ spec:
         - name: h2c
           containerPort: 9000
           protocol: TCP
+"""
+
+
+def _head(bundle: Bundle, *, at_work: int) -> str:
+    """Up to the predictor's containers; KServe adds replicas where more than ``at_work`` requests are at one."""
+    return f"""\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {json.dumps(_name(bundle))}
+  labels:
+    ecc-deploy/pair: {json.dumps(bundle.manifest.pair_id)}
+spec:
+  predictor:
+    minReplicas: 1
+    maxReplicas: 4
+    scaleMetric: concurrency
+    scaleTarget: {at_work}
 """
 
 

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,24 @@ from ecc_deploy.backends.registry import open_runner
 from ecc_deploy.errors import BackendMissingError, BundleError, DeviceError
 from ecc_deploy.user_cache import user_cache
 from tests.backends.runner_conformance import RunnerConformance
+
+
+FREED_ELSEWHERE = """
+import signal, sys, threading
+from pathlib import Path
+from ecc_deploy.backends.registry import open_runner
+from ecc_deploy.bundle.manifest import Half
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+loaded = [open_runner(Path(sys.argv[1]), Half.model_validate_json(Path(sys.argv[2]).read_text()), 1)]
+thread = threading.Thread(target=loaded.clear)
+thread.start()
+thread.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
 
 class TestOpenVinoRunner(RunnerConformance):
@@ -51,6 +71,18 @@ class TestOpenVinoRunner(RunnerConformance):
         assert "CACHE_DIR" not in asked["CPU"]
         assert asked["GPU"]["CACHE_DIR"] == str(user_cache("openvino"))
         assert "INFERENCE_NUM_THREADS" not in asked["GPU"]
+
+    def test_ctrl_c_where_another_thread_freed_the_model(self, tmp_path: Path) -> None:
+        """OpenVINO left the thread that had loaded it a signal stack that was freed: a segmentation fault."""
+        self.write_model(tmp_path / self.file)
+        (tmp_path / "half.json").write_text(self.half().model_dump_json())
+        done = subprocess.run(
+            [sys.executable, "-c", FREED_ELSEWHERE, str(tmp_path / self.file), str(tmp_path / "half.json")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
     def test_what_the_device_refuses_is_told_from_a_broken_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

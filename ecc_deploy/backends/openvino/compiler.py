@@ -24,6 +24,7 @@ from ecc_deploy.backends.interface import HalfSource, Job
 from ecc_deploy.backends.onnx_graph import float_name, nodes_of, only_for, to_onnx
 from ecc_deploy.backends.openvino.graph import made_of, number_anew, read_graph, with_codes
 from ecc_deploy.backends.openvino.options import Options
+from ecc_deploy.backends.openvino.signal_stack import kept_signal_stack
 from ecc_deploy.backends.quiet import quiet
 from ecc_deploy.bundle.manifest import CONFIDENCE, LOGITS, Half
 from ecc_deploy.errors import CompileError, UsageError
@@ -67,6 +68,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "onnx", "onnxscript", "openvino", "nncf")}
 
 
+@kept_signal_stack()
 def compile_half(source: HalfSource, folder: Path, job: Job) -> Half:
     """See :class:`~ecc_deploy.backends.interface.Compiler`. The codes of an integer boundary are made in the graph."""
     if job.precision not in ("fp32", "bf16", "fp16", "int8"):

@@ -11,6 +11,7 @@ import openvino as ov
 from ecc_deploy.backends.interface import HalfSource
 from ecc_deploy.backends.layers import Arrays, Shown, in_batches
 from ecc_deploy.backends.onnx_graph import OUTPUT_SUFFIX
+from ecc_deploy.backends.openvino.signal_stack import kept_signal_stack
 from ecc_deploy.bundle.manifest import Half
 
 AS_THE_FILE_SAYS = {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": "NO"}
@@ -24,7 +25,8 @@ def show_layers(path: Path, half: Half, source: HalfSource, batches: Iterable[Ar
     model = core.read_model(path, path.with_suffix(".bin"))
     ports = _visible(model)
     model.add_outputs(list(ports.values()))
-    compiled = core.compile_model(model, "CPU", AS_THE_FILE_SAYS)
+    with kept_signal_stack():
+        compiled = core.compile_model(model, "CPU", AS_THE_FILE_SAYS)
     ends, inside = compiled.outputs[: len(half.outputs)], compiled.outputs[len(half.outputs) :]
 
     def run(arrays: Arrays) -> Shown:

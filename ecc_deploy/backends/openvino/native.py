@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from ecc_deploy.backends.openvino.signal_stack import kept_signal_stack
 from ecc_deploy.errors import BackendMissingError
 
 
@@ -92,6 +93,7 @@ class CompiledModel:
     ``inputs``: the shapes of a sample, by name. Raises :class:`RuntimeError` with what OpenVINO says.
     """
 
+    @kept_signal_stack()
     def __init__(
         self,
         path: Path,

@@ -12,6 +12,7 @@ import openvino as ov
 
 from ecc_deploy.backends import interface
 from ecc_deploy.backends.openvino import native
+from ecc_deploy.backends.openvino.signal_stack import kept_signal_stack
 from ecc_deploy.bundle.manifest import Half, TensorInfo
 from ecc_deploy.errors import BundleError, DeviceError
 from ecc_deploy.user_cache import user_cache
@@ -35,6 +36,7 @@ class Runner(interface.Runner):
     precision, threads, streams, latency.
     """
 
+    @kept_signal_stack()
     def __init__(self, path: Path, half: Half, threads: int) -> None:
         device = self._device(half)
         config = {
