@@ -12,7 +12,7 @@ DEV_EXTRAS := toolchains,report,dev
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test soak fuzz test-arm test-ssh test-servers test-report lint types wheel wheel-check clean
+.PHONY: help install quickstart train-cifar10 reproduce-cifar10 test test-all soak fuzz test-arm test-ssh test-servers test-report lint types wheel wheel-check clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -41,6 +41,9 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 # One that crashes is not started again: pytest-xdist would give it the same test once more, and may then wait for ever.
 WORKERS ?= 2
 test: $(DEVELOPED) ## Run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 -m "not slow"
+
+test-all: $(DEVELOPED) ## Run the tests, and those that only compile for minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 # How many requests, and how many a second: make soak REQUESTS=1000000 RATE=200

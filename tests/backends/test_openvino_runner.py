@@ -16,7 +16,6 @@ from ecc_deploy.errors import BackendMissingError, BundleError, DeviceError
 from ecc_deploy.user_cache import user_cache
 from tests.backends.runner_conformance import RunnerConformance
 
-
 FREED_ELSEWHERE = """
 import signal, sys, threading
 from pathlib import Path

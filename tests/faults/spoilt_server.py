@@ -19,6 +19,8 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 SLOW_S = 0.7
+_TOO_MUCH = bytes(256 << 10)
+"""Sixteen times what a client takes. Megabytes would stay with the server's allocator, and look like a leak."""
 
 
 def _edited(change: Callable[[Any], None]) -> Callable[[bytes, grpc.ServicerContext], bytes]:
@@ -63,7 +65,7 @@ WAYS: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]] = {
     "garbage": lambda raw, context: os.urandom(len(raw)),
     "truncated": lambda raw, context: raw[: len(raw) // 2],
     "empty": lambda raw, context: b"",
-    "huge": lambda raw, context: raw + bytes(4 << 20),
+    "huge": lambda raw, context: raw + _TOO_MUCH,
     "wrong-shape": _edited(_one_class_more),
     "turned": _edited(lambda answer: _set(answer, _logits(answer), [len(_logits(answer)), 1])),
     "two-samples": _edited(lambda answer: _set(answer, np.tile(_logits(answer), 2), [2, len(_logits(answer))])),

@@ -87,8 +87,11 @@ def _convert(source: HalfSource, codes: str) -> bytes:
     example = {entry.name: torch.zeros(1, *shape)}
     try:
         with quiet(), evaluating(module), SaferOperators():
-            check_operators(module, example, f"the {source.side} half {source.key!r}")
-            converted = litert_torch.convert(module, sample_kwargs=example)
+            try:
+                converted = litert_torch.convert(module, sample_kwargs=example)
+            except Exception:  # it raises many kinds
+                check_operators(module, example, f"the {source.side} half {source.key!r}")
+                raise
             with tempfile.TemporaryDirectory() as work:
                 converted.export(str(Path(work) / "half.tflite"))
                 return (Path(work) / "half.tflite").read_bytes()
