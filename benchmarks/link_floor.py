@@ -4,9 +4,10 @@
 
 Opens the link, which checks itself first, puts a server at its far end, and measures the bundle's arms through it as
 `ecc-deploy bench --link` does. For every arm that offloads: the floor (edge, time of its wire bytes on the line, round
-trip, cloud), the measured median beside it, and the difference. For the link: the bytes of a packet capture on its
-device, beside what the link counted and what TCP_INFO says. Needs root; the capture is of the very packets, none is
-sampled.
+trip, cloud), the measured median beside it, and the difference. Right after, on the same link opened again and with
+about as many bytes: what a round trip by a bare socket and by gRPC alone is above its line. For the link: the bytes of
+a packet capture on its device, beside what the link counted and what TCP_INFO says. Needs root; the capture is of the
+very packets, none is sampled.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bare_trip import bare_trips
+
 import ecc_deploy as ecc
 from ecc_deploy import links
 from ecc_deploy.bench.schema import Bench
@@ -27,6 +30,8 @@ from ecc_deploy.data import Dataset
 FLOOR_LIMIT, BYTES_LIMIT = 0.05, 0.005
 DEADLINE_MS = 10_000
 _BUFFER_BYTES = 1 << 29
+_SEGMENT_HEADERS = 52
+"""IPv4 and TCP with timestamps; each way a segment with data and an acknowledgement."""
 _ALL, _IPV4, _RCVBUFFORCE, _STATISTICS = 0x0003, 0x0800, 33, 6
 
 
@@ -110,7 +115,21 @@ def measure(
         )
     finally:
         links.open_link = open_link
-    return _facts(result, captures[0])
+    return _facts(result, captures[0]) | {"bare": _bare(result, link, samples)}
+
+
+def _bare(result: Bench, link: str, count: int) -> dict[str, Any]:
+    """Round trips with the bytes of the arm that sends the fewest; nothing where none offloads."""
+    sizes = [
+        (arm.floor.wire_up_bytes_per_offload, arm.floor.wire_down_bytes_per_offload)
+        for arm in result.arms
+        if arm.floor is not None
+    ]
+    if not sizes:
+        return {}
+    up, down = (max(1, round(size) - 2 * _SEGMENT_HEADERS) for size in min(sizes))
+    with links.open_link(links.load_link(link)) as opened:
+        return bare_trips(opened, up, down, count)
 
 
 def _facts(result: Bench, capture: Capture) -> dict[str, Any]:
@@ -164,6 +183,11 @@ def text(facts: dict[str, Any]) -> str:
             f"{name:28} {figures} {arm['total_ms']:8.2f} {arm['measured_p50_ms']:9.2f} {arm['overhead_ratio']:+7.1%}"
         )
     lines += ["", "milliseconds, medians of offloaded samples", ""]
+    for way, bare in facts["bare"].items():
+        lines.append(f"a round trip by {way} alone: {bare['overhead_ms']:.2f} ms above its line")
+    ours = [arm["overhead_ms"] for arm in facts["arms"].values()]
+    if ours:
+        lines += [f"the arms: {min(ours):.2f} to {max(ours):.2f} ms above their floors", ""]
     found = facts["bytes"]
     for way in ("up", "down"):
         told = f"wire bytes {way:5} captured {found['captured'][way]:>10}"

@@ -19,7 +19,9 @@ ARMS = ["adaptive", "cloud-only/png"]
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
-    return runpy.run_path(str(SCRIPT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        return runpy.run_path(str(SCRIPT))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,15 @@ def test_floors_are_sums_and_are_below_what_was_measured(facts: dict[str, Any]) 
         assert arm["total_ms"] == pytest.approx(sum(arm[part] for part in parts))
         assert arm["measured_p50_ms"] > arm["total_ms"] > arm["rtt_ms"] == 20
         assert arm["samples"] == 20
+
+
+@needs("tun")
+def test_bare_round_trips_are_above_their_line_and_below_the_arms(facts: dict[str, Any]) -> None:
+    assert set(facts["bare"]) == {"socket", "grpc"}
+    least = min(arm["measured_p50_ms"] for arm in facts["arms"].values())
+    for bare in facts["bare"].values():
+        assert 20 < bare["measured_p50_ms"] < least
+        assert 0 < bare["overhead_ms"] < bare["measured_p50_ms"] - 20
 
 
 @needs("tun")
