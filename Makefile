@@ -41,10 +41,10 @@ train-cifar10: $(INSTALLED) ## Train the CIFAR-10 system from scratch, resumable
 # One that crashes is not started again: pytest-xdist would give it the same test once more, and may then wait for ever.
 WORKERS ?= 2
 test: $(DEVELOPED) ## Run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not slow"
 
 test-all: $(DEVELOPED) ## Run the tests, and those that only compile for minutes
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # How many requests, and how many a second: make soak REQUESTS=1000000 RATE=200
 REQUESTS ?= 10000
