@@ -47,7 +47,7 @@ def test_what_travels_in_the_wheel(wheel: Path) -> None:
     }
     assert {"targets", "links", "calibration", "recipes"} == {name.split("/")[2] for name in resources}
     assert resources <= held
-    files = (path for path in (ROOT / "ecc_deploy").rglob("*.*") if path.is_file() and path.suffix != ".pyc")
+    files = (p for p in (ROOT / "ecc_deploy").rglob("*.*") if p.is_file() and p.parent.name != "__pycache__")
     package = {path.relative_to(ROOT).as_posix() for path in files}
     assert {"ecc_deploy/py.typed", "ecc_deploy/zoo/weights/fashion-mnist/system.safetensors"} <= package <= held
     assert not [name for name in held if name.startswith("tests") or "__pycache__" in name]

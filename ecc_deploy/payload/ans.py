@@ -20,6 +20,7 @@ import numpy as np
 
 from ecc_deploy.errors import PayloadError
 from ecc_deploy.payload import nibbles
+from ecc_deploy.payload.ans_loop import FULL_SHIFT, LOW, WORD, WORD_BITS, loops
 from ecc_deploy.payload.ans_table import MAX_CHANNELS, SCALE, SCALE_BITS, load_table
 from ecc_deploy.payload.checked import CheckedCodec, describe
 from ecc_deploy.payload.grammar import Spec
@@ -28,12 +29,7 @@ from ecc_deploy.payload.nibbles import SYMBOLS
 from ecc_deploy.payload.packing import check_range, pack, packed_bytes, unpack
 
 MAX_SYMBOLS = 1 << 17
-"""A symbol takes 0.2 µs to decode, however few bytes it came from."""
-_LOW = 1 << 14
-"""Below this the state takes in a word. At least ``4 * SCALE``, or rounding costs bytes."""
-_WORD_BITS = 16
-_WORD = (1 << _WORD_BITS) - 1
-_FULL_SHIFT = 14 + _WORD_BITS - SCALE_BITS
+"""A symbol takes up to 1 µs to decode, however few bytes it came from."""
 
 
 def suits(tensor: TensorSpec, bits: int) -> bool:
@@ -66,34 +62,45 @@ class AnsCodec(CheckedCodec):
         self._planes = nibbles.planes(tensor.shape, bits)
         frequencies = load_table(table, tensor.shape[0], bits)
         ends = frequencies.cumsum(axis=-1)
-        self._frequencies = frequencies.reshape(-1)
-        self._starts = (ends - frequencies).reshape(-1)
-        self._intervals: list[list[list[list[int]]]] = np.insert(ends, 0, 0, axis=-1).tolist()
+        self._frequencies = frequencies.reshape(-1).astype(np.int64)
+        self._starts = (ends - frequencies).reshape(-1).astype(np.int64)
+        self._intervals = np.insert(ends, 0, 0, axis=-1).astype(np.int64)
         """By plane, above and left: where the interval of each symbol begins, and after the last, where it ends."""
-        self._last_code = [0, *((symbol >> (4 - nibbles.code_bits(bits))) + 1 for symbol in range(SYMBOLS))]
+        codes = [(symbol >> (4 - nibbles.code_bits(bits))) + 1 for symbol in range(SYMBOLS)]
+        self._last_code = np.array([0, *codes], np.int64)
         contexts = nibbles.ABOVE * nibbles.lefts(bits)
+        self._loops = loops()
+        self._lists = ([], []) if self._loops else (self._intervals.tolist(), self._last_code.tolist())
+        """Intervals and last codes as Python is quickest with them, where it has to be Python."""
         self._plane_index = np.arange(self._planes[0])[:, None, None] * (contexts * SYMBOLS)
 
     def _encode(self, array: np.ndarray) -> bytes:
         codes = array.view(np.uint8)
         check_range(codes, self._bits)
         index = self._index(nibbles.split(codes, self._bits))
-        state, words = 0, []
-        for frequency, start in zip(
-            self._frequencies.take(index).tolist(), self._starts.take(index).tolist(), strict=True
-        ):
-            if state >> _FULL_SHIFT >= frequency:
-                words.append(state & _WORD)
-                state >>= _WORD_BITS
-            # (state // frequency) * SCALE + state % frequency + start, with one division
-            state += state // frequency * (SCALE - frequency) + start
-        if state > _WORD:
-            words.append(state & _WORD)
-            state >>= _WORD_BITS
+        state, words = self._coded(self._frequencies.take(index), self._starts.take(index))
+        if state > WORD:
+            words.append(state & WORD)
+            state >>= WORD_BITS
         top = 1 if state < 256 else 2
         if top + 2 * len(words) >= self._packed_bytes:
             return pack(codes, self._bits)
         return state.to_bytes(top, "big") + np.array(words[::-1], ">u2").tobytes()
+
+    def _coded(self, frequencies: np.ndarray, starts: np.ndarray) -> tuple[int, list[int]]:
+        """The state at the end and the words that it gave up."""
+        if self._loops is not None:
+            given = np.empty(len(frequencies), np.uint16)
+            state, count = self._loops.encode(frequencies, starts, given)
+            return state, given[:count].tolist()
+        state, words = 0, []
+        for frequency, start in zip(frequencies.tolist(), starts.tolist(), strict=True):
+            if state >> FULL_SHIFT >= frequency:
+                words.append(state & WORD)
+                state >>= WORD_BITS
+            # (state // frequency) * SCALE + state % frequency + start, with one division
+            state += state // frequency * (SCALE - frequency) + start
+        return state, words
 
     def _index(self, symbols: np.ndarray) -> np.ndarray:
         """Where the table has each of ``symbols`` after its neighbours, the last symbol first."""
@@ -115,11 +122,24 @@ class AnsCodec(CheckedCodec):
     def _symbols(self, payload: bytes | memoryview) -> np.ndarray:
         """The symbols of a coded payload, uint8 of the planes' shape."""
         state, words = _state_of(payload)
+        if self._loops is not None:
+            symbols = np.empty(self._planes, np.uint8)
+            state, taken = self._loops.decode(state, words, self._intervals, self._last_code, self._bits == 8, symbols)
+            self._check_end(state, len(words) - taken)
+            return symbols
+        return self._symbols_in_python(state, words[::-1].tolist())
+
+    def _check_end(self, state: int, words: int) -> None:
+        if state or words:
+            raise PayloadError(f"the payload does not end where {describe(self.tensor)} does")
+
+    def _symbols_in_python(self, state: int, words: list[int]) -> np.ndarray:
+        """``words``: the next one last."""
         _, height, groups = self._planes
-        last_code, has_halves = self._last_code, self._bits == 8
+        (all_intervals, last_code), has_halves = self._lists, self._bits == 8
         found: list[int] = []
         high: list[int] = []
-        for plane, intervals in enumerate(self._intervals):
+        for plane, intervals in enumerate(all_intervals):
             is_low = has_halves and plane % 2 == 1
             if is_low:
                 high = found[-height * groups :]
@@ -133,26 +153,25 @@ class AnsCodec(CheckedCodec):
                     symbol = bisect_right(bounds, place)  # counted from 1
                     start = bounds[symbol - 1]
                     state = (bounds[symbol] - start) * (state >> SCALE_BITS) + place - start
-                    if state < _LOW and words:
-                        state = state << _WORD_BITS | words.pop()
+                    if state < LOW and words:
+                        state = state << WORD_BITS | words.pop()
                     row.append(symbol)
                     before = last_code[symbol]
                 found += row
-        if state or words:
-            raise PayloadError(f"the payload does not end where {describe(self.tensor)} does")
+        self._check_end(state, len(words))
         symbols = np.frombuffer(bytes(found), np.uint8) - np.uint8(1)
         return symbols.reshape(self._planes)
 
 
-def _state_of(payload: bytes | memoryview) -> tuple[int, list[int]]:
-    """The state that decoding begins with, and the words that it takes in, the next one last."""
+def _state_of(payload: bytes | memoryview) -> tuple[int, np.ndarray]:
+    """The state that decoding begins with, and the words that it takes in, uint16."""
     if not len(payload):
         raise PayloadError("the payload is empty")
     top = 2 - len(payload) % 2
     state = int.from_bytes(payload[:top], "big")
     if not payload[0] and len(payload) > 1:
         raise PayloadError("the payload begins with a byte that says nothing")
-    words = np.frombuffer(payload, ">u2", offset=top)[::-1].tolist()
-    if state < _LOW and words:
-        state = state << _WORD_BITS | words.pop()
+    words = np.frombuffer(payload, ">u2", offset=top).astype(np.uint16)
+    if state < LOW and len(words):
+        return state << WORD_BITS | int(words[0]), words[1:]
     return state, words

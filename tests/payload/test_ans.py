@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -9,11 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecc_deploy.errors import PayloadError
-from ecc_deploy.payload import Codec, TensorSpec, make_codec
+from ecc_deploy.payload import Codec, TensorSpec, ans_loop, make_codec
+from ecc_deploy.payload import ans as ans_module
 from ecc_deploy.payload.ans import MAX_SYMBOLS, suits
 from ecc_deploy.payload.ans_table import fit
 from tests.payload.conformance import CodecConformance
 from tests.payload.tables import fitted_table, sparse_codes, whole_number_table
+
+
+@pytest.fixture(scope="module", autouse=True, params=["compiled", "python"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Everything here holds for the loops in Python as for those that numba has compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr(ans_module, "loops", lambda: None)
+        elif ans_module.loops() is None:
+            pytest.skip("numba is not installed: pip install 'ecc-deploy[fast]'")
+        yield request.param
+
 
 SHAPES = ((1, 1, 1), (1, 3, 3), (5, 1, 2), (3, 5, 7), (4, 7, 7), (2, 16, 17))
 
@@ -162,3 +176,18 @@ def test_the_table_is_asked_for_and_only_where_it_is_used() -> None:
         make_codec("int2+ans", TensorSpec("uint8", (3, 7, 7)), table)
     with pytest.raises(PayloadError, match="for 4 channels of 2 bits, not 4 of 4"):
         make_codec("int4+ans", tensor, table)
+
+
+@settings(deadline=None)
+@given(bits=st.sampled_from([1, 2, 4, 8]), shape=st.sampled_from(SHAPES), payload=st.binary(max_size=300))
+def test_whatever_comes_both_ways_say_the_same_of_it(bits: int, shape: tuple[int, ...], payload: bytes) -> None:
+    found: list[object] = []
+    for loops in (ans_loop.loops, lambda: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ans_module, "loops", loops)
+            codec = ans(bits, shape)
+        try:
+            found.append(codec.decode(payload).tolist())
+        except PayloadError as error:
+            found.append(error.message)
+    assert found[0] == found[1]
