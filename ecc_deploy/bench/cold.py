@@ -78,6 +78,8 @@ def _start(arm: OpenArm, bundle: Bundle, image: np.ndarray, threads: int, deadli
         "url": arm.url,
         "threads": threads,
         "deadline_ms": deadline_ms,
+        # By stdin, where nobody else on this machine can read the token.
+        "credentials": None if arm.credentials is None else arm.credentials.to_json(),
     }
     command, environment = child.command("ecc_deploy.bench.cold_process"), child.environment()
     message = json.dumps({**wanted, "started_ns": time.monotonic_ns()}).encode() + b"\n" + image.tobytes()

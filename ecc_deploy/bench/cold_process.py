@@ -17,6 +17,7 @@ import numpy as np
 from ecc_deploy.bundle import open_bundle
 from ecc_deploy.errors import EccError
 from ecc_deploy.runtime.client import CloudClient
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.engine import EdgeRuntime
 
 
@@ -29,7 +30,9 @@ def main() -> int:
             at = [time.monotonic_ns()]
             client = None
             if wanted["url"] is not None:
-                client = stack.enter_context(CloudClient(wanted["url"], bundle.manifest))
+                given = wanted["credentials"]
+                credentials = None if given is None else Credentials(**given)
+                client = stack.enter_context(CloudClient(wanted["url"], bundle.manifest, credentials=credentials))
                 client.connect()
             at.append(time.monotonic_ns())
             runtime = EdgeRuntime(

@@ -14,6 +14,7 @@ from ecc_deploy.bench.schema import RawSamples
 from ecc_deploy.bench.wirebytes import WireBytes, WireCounter
 from ecc_deploy.data import Samples
 from ecc_deploy.progress import Progress
+from ecc_deploy.runtime.credentials import Credentials
 from ecc_deploy.runtime.result import STAGES, Prediction, Route
 
 LOOP = "closed: one sample at a time, the next when the last is answered"
@@ -54,6 +55,8 @@ class OpenArm:
     """Name of the emulated link to the server; ``None``: the network as it is, or no server."""
     url: str | None = None
     """``host:port`` of the server, through the link; ``None``: no server."""
+    credentials: Credentials | None = None
+    """For that server."""
 
     @property
     def label(self) -> str:

@@ -91,6 +91,7 @@ class Opener:
             wire,
             link=self._emulated.profile.name if self._emulated is not None and spec.needs_cloud else None,
             url=self._url if spec.needs_cloud else None,
+            credentials=self._credentials if spec.needs_cloud else None,
         )
 
     @property

@@ -81,11 +81,6 @@ def bench(
     """
     _check(samples=samples, warmup=warmup, threads=threads, deadline_ms=deadline_ms, seed=seed, minutes=budget_minutes)
     series = series if isinstance(series, Series) else Series(**(series or {}))
-    if credentials is not None and series.cold:
-        raise UsageError(
-            "cold starts are measured by processes that are given no certificates and no tokens",
-            "Leave the cold starts out, or measure them against a server without.",
-        )
     if series.scenarios:
         load_generator()  # what is missing is said before anything is measured
     manifest = bundle.manifest

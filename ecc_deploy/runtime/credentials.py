@@ -46,6 +46,12 @@ class Credentials:
         """What goes with every request."""
         return () if self.token is None else (("authorization", f"Bearer {self.token}"),)
 
+    def to_json(self) -> dict[str, str | None]:
+        """What another process of this machine makes the same from: paths, and the token itself."""
+        files = {"ca": self.ca, "cert": self.cert, "key": self.key}
+        named = {name: None if path is None else str(Path(path).absolute()) for name, path in files.items()}
+        return {**named, "token": self.token}
+
     def opener(self, url: str, options: Sequence[tuple[str, Any]]) -> Callable[[], grpc.Channel]:
         """What opens connections to ``url`` (``host:port``). Files are read now. Raises :class:`UsageError`."""
         if self.ca is None:

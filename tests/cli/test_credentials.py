@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecc_deploy.bench.schema import load_bench
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.serving import Server
 from ecc_deploy.serving.access import ServerTls
@@ -51,10 +52,23 @@ def test_bench_says_why_it_is_not_let_in(cli: Cli, toy_bundle: Bundle, tmp_path:
             done = cli(*to, file)
             assert done.code == 2
             assert says in " ".join(done.err.split())
-        done = cli(*to, ca.file, "--cold", "1")
-        assert done.code == 2
-        assert "cold starts are measured by processes that are given no certificates" in " ".join(done.err.split())
     assert not out.exists()
+
+
+def test_cold_starts_are_let_in_too(cli: Cli, toy_bundle: Bundle, tmp_path: Path) -> None:
+    ca, out, token = Authority(tmp_path), tmp_path / "bench.json", tmp_path / "token"
+    token.write_text(TOKENS["kitchen"])
+    token.chmod(0o600)
+    pair = ca.sign()
+    with Server([toy_bundle], tls=ServerTls(pair.cert, pair.key), token_file=token_file(tmp_path)) as server:
+        to = ("bench", toy_bundle.path, "--dataset", "tests.cli.test_credentials:dataset", "--out", out)
+        to = (*to, "--cloud", f"127.0.0.1:{server.port}", "--tls-ca", ca.file, "--token-file", token)
+        done = cli(*to, "--arch", "adaptive", "--warmup", "0", "--cold", "1")
+    assert done.code == 0, done.err
+    (arm,) = load_bench(out).arms
+    assert arm.cold is not None
+    assert arm.cold.connection_ms is not None
+    assert not [text for text in load_bench(out).warnings if "cold start" in text]
 
 
 @pytest.mark.parametrize(
