@@ -28,6 +28,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from bare_trip import receive
 from tritonclient.grpc import service_pb2
 
 from ecc_deploy import wire
@@ -167,7 +168,7 @@ class _Floor:
 
     def round_trip(self) -> None:
         self._socket.sendall(self._request)
-        _receive(self._socket, self._down)
+        receive(self._socket, self._down)
 
     def __enter__(self) -> _Floor:
         return self
@@ -188,20 +189,10 @@ def _serve_floor(bundle: Bundle, up: int, down: int, threads: int) -> int:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
-            while _receive(connection, up):
+            while receive(connection, up):
                 cloud.run({"boundary": boundary})
                 connection.sendall(bytes(down))
     return 0
-
-
-def _receive(connection: socket.socket, count: int) -> bool:
-    """Read ``count`` bytes; False where the other side has closed."""
-    while count:
-        piece = connection.recv(count)
-        if not piece:
-            return False
-        count -= len(piece)
-    return True
 
 
 def _table(result: dict[str, Any]) -> str:

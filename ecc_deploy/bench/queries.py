@@ -22,9 +22,9 @@ _TRIAL_S = 0.5
 class Queries:
     """A context manager; its threads end with it. ``chosen``: the samples that queries are about, ``[count]``.
 
-    ``workers``: threads that answer; 0: the one that LoadGen issues in, each query before the next. A run crashed once
-    in native code when it was cut short, which was not explained. So that no completion is under way while LoadGen
-    ends, either one thread does both, or LoadGen is held up, when it flushes, until every completion has returned.
+    ``workers``: threads that answer; 0: the one that LoadGen issues in, each query before the next. So that no
+    completion is under way while LoadGen ends, either one thread does both, or LoadGen is held up, when it flushes,
+    until every completion has returned.
 
     What fails in a thread ends the run: what is still asked is answered at once, unmeasured, since LoadGen cannot be
     stopped, and the error is raised by :meth:`run`.
