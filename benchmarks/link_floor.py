@@ -105,7 +105,7 @@ def measure(
             capture.mark()
             return counts()
 
-        opened.counts = noted  # type: ignore[method-assign]
+        opened.counts = noted  # type: ignore[method-assign]  # of this one link, to look at the same moments
         return opened
 
     links.open_link = watched

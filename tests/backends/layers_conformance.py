@@ -147,7 +147,7 @@ class LayersConformance:
 
     def test_a_value_that_counts_with_and_without_its_activation(self) -> None:
         for precision in ("fp32", "int8"):
-            found, _ = self.shown(self.awkward, precision)  # type: ignore[arg-type]
+            found, _ = self.shown(self.awkward, precision)  # type: ignore[arg-type]  # both are a Precision
             assert found["both"].min() < 0
             assert found["act"].min() >= 0
             assert found["stem.2"].min() >= 0

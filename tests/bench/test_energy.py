@@ -142,10 +142,10 @@ def _arms(count: int) -> list[OpenArm]:
 
 def test_every_arm_has_its_energy() -> None:
     arms, samples = _arms(2), toy.samples(8)
-    meter = Counted([arm.runtime for arm in arms])  # type: ignore[misc]
+    meter = Counted([arm.runtime for arm in arms])  # type: ignore[misc]  # the runtimes of _arms
     found = energy_series(arms, samples, choose_samples(8, 8, 0), meter, seconds=0.02, seed=0, progress=silent)
     for arm, energy in zip(arms, found, strict=True):
-        assert energy.samples == arm.runtime.answers  # type: ignore[attr-defined]
+        assert energy.samples == arm.runtime.answers  # type: ignore[attr-defined]  # as above
         spent = energy.samples + 4.0 * series_module._ROUNDS
         assert energy.joules == {"all": spent}
         assert energy.joules_per_sample == spent / energy.samples
@@ -162,4 +162,4 @@ def test_without_a_sensor_there_is_a_reason_and_no_number() -> None:
     )
     assert [energy.not_measured for energy in found] == ["no sensor"] * 2
     assert found[0].joules_per_sample is None
-    assert [arm.runtime.answers for arm in arms] == [0, 0]  # type: ignore[attr-defined]
+    assert [arm.runtime.answers for arm in arms] == [0, 0]  # type: ignore[attr-defined]  # as above

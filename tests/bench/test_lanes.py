@@ -21,7 +21,7 @@ SLOW, QUICK = "rate=2mbit,delay=30ms", "rate=20mbit,delay=10ms"
 
 def _measure(bundle: Bundle, dataset: ToyDataset, **options: object) -> Bench:
     given = {"samples": SAMPLES, "warmup": 1, "deadline_ms": PATIENT_MS, "dataset": dataset, **options}
-    return bench(bundle, **given)  # type: ignore[arg-type]
+    return bench(bundle, **given)  # type: ignore[arg-type]  # options of several types
 
 
 @pytest.fixture(scope="module", params=["tun", "proxy"])

@@ -46,12 +46,12 @@ def test_floors_are_sums_and_are_below_what_was_measured(facts: dict[str, Any]) 
 
 
 @needs("tun")
-def test_bare_round_trips_are_above_their_line_and_below_the_arms(facts: dict[str, Any]) -> None:
+def test_bare_round_trips_are_measured_on_the_same_link(facts: dict[str, Any]) -> None:
     assert set(facts["bare"]) == {"socket", "grpc"}
-    least = min(arm["measured_p50_ms"] for arm in facts["arms"].values())
     for bare in facts["bare"].values():
-        assert 20 < bare["measured_p50_ms"] < least
-        assert 0 < bare["overhead_ms"] < bare["measured_p50_ms"] - 20
+        assert bare["measured_p50_ms"] > 0.95 * 20  # as far off as the link's own check lets it be
+        line_ms = bare["measured_p50_ms"] - 20 - bare["overhead_ms"]
+        assert 2 * 52 * 2 * 8 / 1e4 < line_ms < 2 * 1500 * 8 / 1e4  # headers at least, a packet each way at most
 
 
 @needs("tun")
