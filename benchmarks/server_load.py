@@ -52,6 +52,11 @@ class Clients:
         )
         self.found()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def go(self, seconds: float) -> None:
         """Have all of them ask for so long, each as fast as it is answered."""
         assert self._process.stdin is not None

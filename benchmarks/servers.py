@@ -7,6 +7,9 @@ In every round each server is started afresh, in shuffled order, alone on the ma
 each with a connection of its own, in processes of their own) send golden payloads to it as fast as they are answered,
 and check every answer. Before that they warm it up. `engine` is the floor: the half alone, one call after the other.
 
+The server has half of the cores to itself and the clients have the others, so that it is the server's queue that they
+wait in and not the scheduler's; `--no-pin` leaves all cores to all.
+
 Requests per second are medians over rounds, [least, most]; latencies are of all requests of all rounds; ratios are of
 each round's two figures, medians. RSS is that of all processes of a server, at the end of the load.
 
@@ -32,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import server_launchers
-from server_launchers import LAUNCHERS
+from server_launchers import LAUNCHERS, pin
 from server_load import WARM_UP_S, Clients, engine_alone, half_and_codec
 
 from ecc_deploy.bench.environment import fingerprint
@@ -55,6 +58,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of one inference (default 1)")
     parser.add_argument("--only", action="append", choices=sorted(LAUNCHERS), help="servers; default all; repeatable")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
+    parser.add_argument("--no-pin", dest="pin", action="store_false", help="server and clients share all cores")
     parser.add_argument("--json", action="store_true", help="print a JSON document instead of a table")
     given = parser.parse_args()
     try:
@@ -71,6 +75,8 @@ def measure(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
     half_and_codec(bundle, given.deployment)
     if min(given.clients, given.processes, given.rounds) < 1 or given.seconds <= 0 or given.clients < given.processes:
         raise UsageError("clients, processes, rounds and seconds are above zero, and no process is without a client")
+    if given.pin and len(os.sched_getaffinity(0)) < 2:
+        raise UsageError("server and clients cannot have cores of their own: there is one", "Give --no-pin.")
     names = given.only or list(LAUNCHERS)
     absent = [name for name in names if server_launchers.missing(name, SERVERS)]
     names = [name for name in names if name not in absent]
@@ -101,6 +107,7 @@ def measure(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
         "seconds": given.seconds,
         "rounds": given.rounds,
         "deployment": given.deployment,
+        "pinned": given.pin,
         "servers": servers,
         "embedded_times_as_many_requests_as": ratios,
         "wanted": WANTED,
@@ -122,6 +129,10 @@ def _under_load(bundle: Bundle, name: str, given: argparse.Namespace) -> dict[st
             given.clients // given.processes + (i < given.clients % given.processes) for i in range(given.processes)
         ]
         workers = [stack.enter_context(Clients(given.bundle, given.deployment, running.url, share)) for share in shares]
+        if given.pin:
+            cores = sorted(os.sched_getaffinity(0))
+            pin([running.pid], cores[: len(cores) // 2])
+            pin([worker.pid for worker in workers], cores[len(cores) // 2 :])
         for seconds in (WARM_UP_S, given.seconds):
             for worker in workers:
                 worker.go(seconds)

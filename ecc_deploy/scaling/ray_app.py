@@ -40,13 +40,10 @@ class _Context:
     def __init__(self, context: Any) -> None:
         self._context = context
 
-    def is_active(self) -> bool:
-        return True
-
     def time_remaining(self) -> float | None:
         return None
 
-    def abort(self, code: grpc.StatusCode, message: str) -> None:
+    async def abort(self, code: grpc.StatusCode, message: str) -> None:
         self._context.set_code(code)
         self._context.set_details(message)
         raise _EndedError(message)
@@ -63,7 +60,7 @@ class _Details:
 
 @serve.deployment(name="CloudHalves", max_ongoing_requests=MAX_ONGOING, max_queued_requests=MAX_QUEUED)
 class CloudHalves:
-    """One replica. The methods are the remote procedures of the protocol; Ray runs each call in a thread."""
+    """One replica. The methods are the remote procedures of the protocol; Ray runs them all on one event loop."""
 
     def __init__(self, bundle: str, threads: int) -> None:
         opened = open_bundle(bundle)
@@ -77,38 +74,38 @@ class CloudHalves:
         handler = Service(Catalog(models), Batcher(1, MAX_ONGOING)).handler()
         self._methods = {name: handler.service(_Details(name)) for name in METHODS}
 
-    def _answer(self, name: str, message: bytes, context: Any) -> Any:
+    async def _answer(self, name: str, message: bytes, context: Any) -> Any:
         method = self._methods[name]
         parse = method.request_deserializer  # none for ModelInfer, which the service parses itself
-        return method.unary_unary(message if parse is None else parse(message), _Context(context))
+        return await method.unary_unary(message if parse is None else parse(message), _Context(context))
 
-    def ModelInfer(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802 - the protocol's name, as all below
+    async def ModelInfer(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802 - the protocol's name, as all below
         """Answer one request."""
-        return self._answer("ModelInfer", request, grpc_context)
+        return await self._answer("ModelInfer", request, grpc_context)
 
-    def ModelConfig(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ModelConfig(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """Say whose halves these are."""
-        return self._answer("ModelConfig", request, grpc_context)
+        return await self._answer("ModelConfig", request, grpc_context)
 
-    def ModelReady(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ModelReady(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """Whether there is such a model."""
-        return self._answer("ModelReady", request, grpc_context)
+        return await self._answer("ModelReady", request, grpc_context)
 
-    def ModelMetadata(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ModelMetadata(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """The tensors of a model."""
-        return self._answer("ModelMetadata", request, grpc_context)
+        return await self._answer("ModelMetadata", request, grpc_context)
 
-    def ServerLive(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ServerLive(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """Whether a replica answers."""
-        return self._answer("ServerLive", request, grpc_context)
+        return await self._answer("ServerLive", request, grpc_context)
 
-    def ServerReady(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ServerReady(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """The same: a replica that is not ready gets no request."""
-        return self._answer("ServerReady", request, grpc_context)
+        return await self._answer("ServerReady", request, grpc_context)
 
-    def ServerMetadata(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def ServerMetadata(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
         """Name and version."""
-        return self._answer("ServerMetadata", request, grpc_context)
+        return await self._answer("ServerMetadata", request, grpc_context)
 
 
 def application(arguments: dict[str, Any]) -> Any:

@@ -158,7 +158,7 @@ class Access:
         self._tokens = tokens
         self._limit = limit
 
-    def check(self, context: grpc.ServicerContext, *, counts: bool) -> None:
+    def check(self, context: grpc.aio.ServicerContext, *, counts: bool) -> None:
         """Raises :class:`RefusalError`. ``counts``: whether the request is one that the rate is limited for."""
         name = None
         if self._tokens is not None:

@@ -1,33 +1,32 @@
 """The queue in front of the engines: first come, first served, what waits for one engine together, never too long.
 
-No thread is kept for the engines. Who finds an engine free runs it in its own thread, at once, so that a request alone
-pays for no hand-over. Whoever comes meanwhile waits; when the engine is free, the first of those who wait runs it for
-all who wait for the same half, up to the largest batch of that half. Nothing is delayed to make a batch larger, unless
-that was asked for.
+All of it happens on one event loop, so nothing needs a lock; the engines alone run in threads, as many as there may be
+at work. Where there is but one and its work is short, it is done on the loop: to hand it over and back would take as
+long. While engines are at work, requests wait; when one is free, it runs for the first of those who wait and for all
+others who wait for the same half, up to the largest batch of that half. Nothing is delayed to make a batch larger,
+unless that was asked for.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from ecc_deploy.closing import Closing
+
+SHORT_NS = 500_000
+"""What an engine does in less keeps nobody waiting for the loop."""
+
 
 class QueueFullError(Exception):
     """As many requests wait as may."""
-
-
-class LateError(Exception):
-    """The time of a request passed while it waited."""
-
-
-class GoneError(Exception):
-    """Whoever asked has gone; nothing was computed."""
 
 
 class Engine(Protocol):
@@ -69,32 +68,24 @@ class Ran:
 
 
 class _Job:
-    """A request in the queue. Whoever waits for it waits for ``turn``: then it is answered, or has to run ``batch``."""
+    """A request on its way; ``answer`` is cancelled where nobody waits for it any more."""
 
-    __slots__ = ("batch", "compute_ns", "engine", "failure", "inputs", "is_wanted", "outputs", "queued", "since",
-                 "started", "turn")  # fmt: skip
+    __slots__ = ("answer", "engine", "inputs", "is_queued", "since")
 
-    def __init__(self, engine: Engine, inputs: np.ndarray, is_wanted: Callable[[], bool]) -> None:
+    def __init__(self, engine: Engine, inputs: np.ndarray) -> None:
         self.engine = engine
         self.inputs = inputs
-        self.is_wanted = is_wanted
         self.since = time.perf_counter_ns()
-        self.started = 0
-        self.compute_ns = 0
-        self.queued = False
-        self.batch: list[_Job] | None = None
-        self.outputs: np.ndarray | None = None
-        self.failure: Exception | None = None
-        # A bare lock: an Event costs five times as much to make and to wait for.
-        self.turn = threading.Lock()
-        self.turn.acquire()
+        self.is_queued = True
+        self.answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
 
 
-class Batcher:
+class Batcher(Closing):
     """``concurrency`` engines run at a time; ``max_queue`` requests wait, beyond which :meth:`admit` refuses.
 
     ``max_delay_s``: how long a free engine waits for more requests, counted from the arrival of the oldest, before it
-    runs less than a full batch. ``observe`` is told of every run, in the thread that ran it.
+    runs less than a full batch. ``observe`` is told of every run. All methods but :meth:`close` belong to one event
+    loop.
     """
 
     def __init__(
@@ -104,14 +95,17 @@ class Batcher:
         max_delay_s: float = 0.0,
         observe: Callable[[Ran], None] = lambda ran: None,
     ) -> None:
-        self._lock = threading.Lock()
-        self._more = threading.Condition(self._lock)
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="ecc-engine")
         self._free = concurrency
         self._max_queue = max_queue
         self._max_delay_ns = int(max_delay_s * 1e9)
         self._observe = observe
         self._admitted = 0  # admitted and at no engine yet: being decoded, or in a queue
         self._queues: dict[int, deque[_Job]] = {}
+        self._has_one_engine = concurrency == 1
+        self._ns_per_sample: dict[int, float] = {}
+        self._at_work: set[asyncio.Task[None]] = set()  # the loop itself remembers no task
+        self._gathering: set[asyncio.Event] = set()
 
     @property
     def waiting(self) -> int:
@@ -123,145 +117,135 @@ class Batcher:
 
         Raises :class:`QueueFullError`.
         """
-        with self._lock:
-            if self._admitted >= self._max_queue + self._free:
-                raise QueueFullError
-            self._admitted += 1
+        if self._admitted >= self._max_queue + self._free:
+            raise QueueFullError
+        self._admitted += 1
 
     def dismiss(self) -> None:
         """Give back the place of a request that will not be run."""
-        with self._lock:
-            self._admitted -= 1
+        self._admitted -= 1
 
-    def run(
-        self,
-        engine: Engine,
-        inputs: np.ndarray,
-        timeout: float | None = None,
-        is_wanted: Callable[[], bool] = lambda: True,
-    ) -> Done:
+    async def run(self, engine: Engine, inputs: np.ndarray) -> Done:
         """Answer one admitted request: ``inputs`` ``[n, ...]`` of the engine's own dtype and shape.
 
-        Raises :class:`LateError` after ``timeout`` seconds in the queue, :class:`GoneError` where ``is_wanted`` says
-        so when the engine is free, and whatever the engine raises.
+        Cancelled while it waits, it leaves the queue and is not computed. Raises whatever the engine raises.
         """
-        job = _Job(engine, inputs, is_wanted)
-        with self._lock:
-            if self._free:  # then nobody waits
-                self._free -= 1
-                self._admitted -= 1
-                job.batch = [job]
-            else:
-                self._queues.setdefault(id(engine), deque()).append(job)
-                job.queued = True
-                if self._max_delay_ns:
-                    self._more.notify_all()
-        if job.batch is None:
-            self._wait(job, timeout)
-        if job.batch is not None:
-            self._lead(job.batch)
-        if job.failure is not None:
-            raise job.failure
-        assert job.outputs is not None
-        return Done(job.outputs, job.started - job.since, job.compute_ns)
-
-    def _wait(self, job: _Job, timeout: float | None) -> None:
-        if job.turn.acquire(timeout=-1 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))):
-            return
-        with self._lock:
-            if job.queued:
-                self._queues[id(job.engine)].remove(job)
-                self._admitted -= 1
-            elif job.batch is not None:  # it was chosen between the timeout and here; others count on it
-                return
-        raise LateError
-
-    def _lead(self, batch: list[_Job]) -> None:
-        """Run ``batch``, hand the engine over, then wake those who were answered."""
-        leader = batch[0]
+        job = _Job(engine, inputs)
+        queue = self._queues.setdefault(id(engine), deque())
+        queue.append(job)
+        self._begin()
+        for more in self._gathering:
+            more.set()
         try:
-            if self._max_delay_ns:
-                self._gather(batch)
-            self._answer(batch)
-        except Exception as error:
-            for job in batch:
-                if job.outputs is None and job.failure is None:
-                    job.failure = error
+            return await job.answer
         finally:
-            self._hand_over()
-            for job in batch:
-                if job is not leader:
-                    job.turn.release()
+            if job.is_queued:
+                queue.remove(job)
+                self._admitted -= 1
 
-    def _gather(self, batch: list[_Job]) -> None:
-        end = batch[0].since + self._max_delay_ns
-        with self._lock:
-            while (left := end - time.perf_counter_ns()) > 0 and _samples(batch) < batch[0].engine.batch_limit:
-                self._more.wait(left / 1e9)
-                if not self._fill(batch):
-                    break
+    def close(self) -> None:
+        """Wait for the engines at work and end their threads. May be called twice, from any thread but the loop's."""
+        self._threads.shutdown()
 
-    def _fill(self, batch: list[_Job]) -> bool:
-        """Take from the queue what fits into ``batch``; False where somebody waits who does not. Under the lock."""
-        engine = batch[0].engine
-        queue = self._queues.get(id(engine))
-        room = engine.batch_limit - _samples(batch)
-        while queue and len(queue[0].inputs) <= room:
+    def _begin(self) -> None:
+        """Have a free engine take its batch, when all have come who are on their way through the loop now."""
+        if self._free and self._first() is not None:
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+
+    def _first(self) -> deque[_Job] | None:
+        """The queue of the request that has waited longest."""
+        waiting = [queue for queue in self._queues.values() if queue]
+        return min(waiting, key=lambda queue: queue[0].since) if waiting else None
+
+    def _take(self, batch: list[_Job], queue: deque[_Job]) -> bool:
+        """Move from ``queue`` what fits into ``batch``; False where somebody waits who does not."""
+        room = None if not batch else batch[0].engine.batch_limit - _samples(batch)
+        while queue and (room is None or len(queue[0].inputs) <= room):
             job = queue.popleft()
-            job.queued = False
+            job.is_queued = False
             self._admitted -= 1
-            room -= len(job.inputs)
             batch.append(job)
+            room = job.engine.batch_limit - _samples(batch)
         return not queue
 
-    def _hand_over(self) -> None:
-        with self._lock:
-            waiting = [queue for queue in self._queues.values() if queue]
-            if not waiting:
-                self._free += 1
+    async def _work(self) -> None:
+        """One engine's turn."""
+        try:
+            batch: list[_Job] = []
+            if (queue := self._first()) is None:  # another engine took it, or nobody waits any more
                 return
-            queue = min(waiting, key=lambda queue: queue[0].since)
-            first = queue.popleft()
-            first.queued = False
-            self._admitted -= 1
-            first.batch = [first]
-            self._fill(first.batch)
-        first.turn.release()
+            self._take(batch, queue)
+            self._begin()
+            if self._max_delay_ns:
+                await self._gather(batch)
+            await self._answer(batch)
+        finally:
+            self._free += 1
+            self._begin()
 
-    def _answer(self, batch: Sequence[_Job]) -> None:
-        wanted = []
-        for job in batch:
-            if job.is_wanted():
-                wanted.append(job)
-            else:
-                job.failure = GoneError()
+    async def _gather(self, batch: list[_Job]) -> None:
+        end = batch[0].since + self._max_delay_ns
+        queue, more = self._queues[id(batch[0].engine)], asyncio.Event()
+        self._gathering.add(more)
+        try:
+            while self._take(batch, queue) and _samples(batch) < batch[0].engine.batch_limit:
+                left = end - time.perf_counter_ns()
+                await asyncio.wait_for(more.wait(), max(0.0, left / 1e9))
+                more.clear()
+        except asyncio.TimeoutError:  # of Python 3.10, where it is not yet the builtin one
+            pass
+        finally:
+            self._gathering.discard(more)
+
+    async def _answer(self, batch: Sequence[_Job]) -> None:
+        wanted = [job for job in batch if not job.answer.done()]
         if not wanted:
             return
         try:
-            self._run(wanted)
-        except Exception:
-            if len(wanted) == 1:
-                raise
-            for job in wanted:  # one of them may be the cause: the others have their answer
-                try:
-                    self._run([job])
-                except Exception as error:
-                    job.failure = error
+            await self._run(wanted)
+        except Exception as error:
+            if len(wanted) > 1:  # one of them may be the cause: the others have their answer
+                for job in wanted:
+                    await self._answer([job])
+            elif not wanted[0].answer.done():
+                wanted[0].answer.set_exception(error)
 
-    def _run(self, jobs: Sequence[_Job]) -> None:
-        engine = jobs[0].engine
-        started = time.perf_counter_ns()
-        inputs = jobs[0].inputs if len(jobs) == 1 else np.concatenate([job.inputs for job in jobs])
-        outputs = engine.run(inputs)
-        compute_ns = time.perf_counter_ns() - started
-        if len(outputs) != len(inputs):
-            raise RuntimeError(f"the engine gave {len(outputs)} answers to {len(inputs)} samples")
+    async def _run(self, jobs: Sequence[_Job]) -> None:
+        engine, inputs = jobs[0].engine, [job.inputs for job in jobs]
+        samples, loop = _samples(jobs), asyncio.get_running_loop()
+        if self._is_short(engine, samples):
+            outputs, started, compute_ns = _timed(engine, inputs)
+        else:
+            outputs, started, compute_ns = await loop.run_in_executor(self._threads, _timed, engine, inputs)
+        self._remember(engine, compute_ns / samples)
         at = 0
         for job in jobs:
-            job.started, job.compute_ns = started, compute_ns
-            job.outputs = outputs[at : at + len(job.inputs)]
+            own = outputs[at : at + len(job.inputs)]
             at += len(job.inputs)
-        self._observe(Ran(engine, len(jobs), len(inputs), compute_ns))
+            if not job.answer.done():
+                job.answer.set_result(Done(own, started - job.since, compute_ns))
+        self._observe(Ran(engine, len(jobs), samples, compute_ns))
+
+    def _is_short(self, engine: Engine, samples: int) -> bool:
+        return self._has_one_engine and samples * self._ns_per_sample.get(id(engine), SHORT_NS) < SHORT_NS
+
+    def _remember(self, engine: Engine, ns_per_sample: float) -> None:
+        before = self._ns_per_sample.get(id(engine), ns_per_sample)
+        self._ns_per_sample[id(engine)] = 0.8 * before + 0.2 * ns_per_sample
+
+
+def _timed(engine: Engine, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, int, int]:
+    """Run one batch, in a thread: its outputs, when it was begun, and how long it took, in nanoseconds."""
+    started = time.perf_counter_ns()
+    batch = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
+    outputs = engine.run(batch)
+    compute_ns = time.perf_counter_ns() - started
+    if len(outputs) != len(batch):
+        raise RuntimeError(f"the engine gave {len(outputs)} answers to {len(batch)} samples")
+    return outputs, started, compute_ns
 
 
 def _samples(batch: Sequence[_Job]) -> int:

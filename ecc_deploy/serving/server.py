@@ -7,7 +7,6 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from types import FrameType, TracebackType
@@ -24,6 +23,7 @@ from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.figures import NoFigures, Prometheus
 from ecc_deploy.serving.health import Health
 from ecc_deploy.serving.http import WatchPort
+from ecc_deploy.serving.loop import on_loop
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.options import ServerOptions
 from ecc_deploy.serving.service import Service
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ecc_deploy.serving")
 
-SPARE_THREADS = 8
+SPARE_REQUESTS = 8
 """Beyond those that compute and wait: health checks and refusals are answered although the queue is full."""
 
 
@@ -77,7 +77,7 @@ class Server:
         if self.options.metrics_port is not None:
             self._figures = Prometheus(lambda: self.waiting, lambda: self.health.is_ready)
         self._open = ExitStack()
-        self._grpc: grpc.Server | None = None
+        self._grpc: grpc.aio.Server | None = None
         self.names: list[str] = []
         """The model names that it answers to, once started."""
         self.metrics_port: int | None = None
@@ -97,8 +97,9 @@ class Server:
                 self._open.callback(model.close)
                 model.warm_up()
                 models.append(model)
+            self._open.callback(self._batcher.close)  # waits for engines at work, before they are closed
             self._watch()
-            self._listen(models)
+            on_loop(self._listen(models))
         except BaseException:
             self._open.close()
             raise
@@ -115,16 +116,13 @@ class Server:
         self._open.callback(watch.close)
         self.metrics_port = watch.port
 
-    def _listen(self, models: list[CloudModel]) -> None:
+    async def _listen(self, models: list[CloudModel]) -> None:
         options = self.options
-        # Every request at work or waiting has a thread: those of full batches, those in the queue.
         at_work = options.concurrency * min(options.max_queue + 1, max(model.batch_limit for model in models))
-        workers = at_work + options.concurrency + options.max_queue + SPARE_THREADS
+        requests = at_work + options.concurrency + options.max_queue + SPARE_REQUESTS
         largest = wire.MIN_MESSAGE_BYTES + max(model.max_batch * (model.max_payload_bytes + 4) for model in models)
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="ecc-serve")
-        server = grpc.server(
-            pool,
-            maximum_concurrent_rpcs=workers,  # beyond, gRPC itself says RESOURCE_EXHAUSTED
+        server = grpc.aio.server(
+            maximum_concurrent_rpcs=requests,  # beyond, gRPC itself says RESOURCE_EXHAUSTED
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a coin toss
                 ("grpc.max_receive_message_length", options.max_request_bytes or largest),
@@ -133,21 +131,19 @@ class Server:
         )
         catalog = Catalog(models)
         service = Service(catalog, self._batcher, self._access, self._figures, lambda: self.health.is_ready)
-        server.add_generic_rpc_handlers((service.handler(),))
-        self.health.join(server)
+        handlers = (service.handler(), self.health.handler())
+        server.add_generic_rpc_handlers([handler for handler in handlers if handler is not None])
         try:
             if self._credentials is None:
                 bound = server.add_insecure_port(options.address)
             else:
                 bound = server.add_secure_port(options.address, self._credentials)
         except RuntimeError as error:
-            pool.shutdown()
             raise ServerError(
                 f"cannot listen on {options.address}: the port is taken, or the address is not this machine's",
                 "Give another --port (0 takes a free one) or --host, or stop what listens there.",
             ) from error
-        server.start()
-        self._open.callback(pool.shutdown)  # waits for handlers, which use the models that are closed after it
+        await server.start()
         self._grpc, self.port, self.names = server, bound, catalog.names
         self.health.begin([wire.SERVICE, *catalog.names])
         if warning := exposure(options.host, options.tls, knows_tokens=options.token_file is not None):
@@ -162,7 +158,7 @@ class Server:
         """Refuse new requests, give those at work ``grace_s`` seconds, free everything. May be called twice."""
         self.health.end()
         if self._grpc is not None:
-            self._grpc.stop(grace_s).wait()
+            on_loop(self._grpc.stop(grace_s))
         self._open.close()
 
     @property
@@ -173,7 +169,7 @@ class Server:
     def wait(self) -> None:
         """Block until the server was stopped."""
         if self._grpc is not None:
-            self._grpc.wait_for_termination()
+            on_loop(self._grpc.wait_for_termination())
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -15,16 +16,24 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from ecc_deploy import wire
+from ecc_deploy.payload import Codec
 from ecc_deploy.serving.access import Access
-from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError
+from ecc_deploy.serving.batching import Batcher, QueueFullError
 from ecc_deploy.serving.catalog import Catalog
 from ecc_deploy.serving.figures import Figures, Infer, NoFigures
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.refusal import RefusalError, invalid
 from ecc_deploy.serving.request import Request, read_request
 
+T = TypeVar("T")
+Handler = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+
 log = logging.getLogger("ecc_deploy.serving")
 
+SHORT_ELEMENTS = 16 << 10
+"""What is decoded to no more than these is decoded on the event loop; the rest in a thread, and nobody waits for it."""
+SHORT_MESSAGE = 1 << 20
+"""The same for reading a message, which costs little more than copying it."""
 _CONFIG_TYPES = {
     "uint8": model_config_pb2.TYPE_UINT8,
     "int8": model_config_pb2.TYPE_INT8,
@@ -56,7 +65,7 @@ class Service:
         self._failures = itertools.count(1)
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """What a gRPC server is given."""
+        """What a gRPC server of :mod:`grpc.aio` is given."""
         is_open = {"ServerLive", "ServerReady"}
         methods = {
             "ServerLive": (self._live, service_pb2.ServerLiveRequest),
@@ -68,10 +77,9 @@ class Service:
         }
         handlers = {}
         for name, (method, request) in methods.items():
-            parsed = _parsed(method, request)
-            allowed = parsed if name in is_open else self._known(parsed)
+            asked = self._asked(method, request, is_open=name in is_open)
             handlers[name] = grpc.unary_unary_rpc_method_handler(
-                self._guarded(allowed), None, lambda answer: answer.SerializeToString()
+                self._guarded(asked), None, lambda answer: answer.SerializeToString()
             )
         # The request of an inference stays bytes: it is parsed within the time that the server reports.
         handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
@@ -79,12 +87,12 @@ class Service:
         )
         return grpc.method_handlers_generic_handler(wire.SERVICE, handlers)
 
-    def _guarded(self, method: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
+    def _guarded(self, method: Handler) -> Handler:
         """Turn what ``method`` raises into a status; what the caller did not cause is logged and not told."""
 
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             try:
-                return method(request, context)
+                return await method(request, context)
             except RefusalError as refusal:
                 code, message = refusal.code, refusal.message
             except Exception:
@@ -92,26 +100,36 @@ class Service:
                 log.exception("failure %d of a request", number)
                 code = grpc.StatusCode.INTERNAL
                 message = f"the server failed; its log says why, under failure {number}"
-            return context.abort(code, message)
+            return await context.abort(code, message)
 
         return call
 
-    def _known(self, method: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
-        """``method``, for those who may use it."""
+    def _asked(self, method: Callable[[Any], Any], request: Any, *, is_open: bool) -> Handler:
+        """``method`` for a message that is parsed here: gRPC itself says INTERNAL where that fails, which blames us."""
 
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
-            self._access.check(context, counts=False)
-            return method(request, context)
+        async def call(message: bytes, context: grpc.aio.ServicerContext) -> Any:
+            if not is_open:
+                self._access.check(context, counts=False)
+            try:
+                parsed = request.FromString(message)
+            except DecodeError as error:
+                raise invalid(f"the request is not a {request.DESCRIPTOR.name}") from error
+            return method(parsed)
 
         return call
 
-    def _counted_infer(self, message: bytes, context: grpc.ServicerContext) -> Any:
+    async def _counted_infer(self, message: bytes, context: grpc.aio.ServicerContext) -> Any:
         told = Infer(len(message))
         try:
             self._access.check(context, counts=True)
-            return self._infer(message, context, told)
+            return await self._infer(message, told)
         except RefusalError as refusal:
             told.code = refusal.code.name
+            raise
+        except asyncio.CancelledError:
+            # By gRPC, which knows before we do that nobody waits for the answer.
+            left = context.time_remaining()
+            told.code = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
             raise
         except BaseException:
             told.code = "INTERNAL"
@@ -119,9 +137,9 @@ class Service:
         finally:
             self._figures.infer(told)
 
-    def _infer(self, message: bytes, context: grpc.ServicerContext, told: Infer) -> Any:
+    async def _infer(self, message: bytes, told: Infer) -> Any:
         start = time.perf_counter_ns()
-        request = read_request(message, self._catalog)
+        request = await _soon(len(message) <= SHORT_MESSAGE, read_request, message, self._catalog)
         told.model = request.model.label
         codec = request.model.codec(request.codec)
         try:
@@ -133,13 +151,13 @@ class Service:
         # Decoded by every request for itself, before the engine is free: what is wrong with one concerns no other.
         decoding = time.perf_counter_ns()
         try:
-            samples = request.model.decode(request.payloads, codec) if request.direct is None else request.direct
-            inputs = request.model.prepare(samples)
+            is_short = request.batch * request.model.sent.elements <= SHORT_ELEMENTS
+            inputs = await _soon(is_short, _decode, request, codec)
         except BaseException:
             self._batcher.dismiss()
             raise
         told.decode_ns = time.perf_counter_ns() - decoding
-        done = self._run(request.model, inputs, context)
+        done = await self._batcher.run(request.model, inputs)
         told.queue_ns = done.queue_ns
         answer = _answer(request, self._catalog.version(request.model), done.outputs)
         parameters = answer.parameters
@@ -151,36 +169,25 @@ class Service:
         told.bytes_out = answer.ByteSize()
         return answer
 
-    def _run(self, model: CloudModel, inputs: np.ndarray, context: grpc.ServicerContext) -> Done:
-        try:
-            # Whoever asked may have gone while the request waited; then nobody wants the answer.
-            return self._batcher.run(model, inputs, context.time_remaining(), context.is_active)
-        except LateError:
-            raise RefusalError(
-                grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited"
-            ) from None
-        except GoneError:
-            raise RefusalError(grpc.StatusCode.CANCELLED, "the caller went while the request waited") from None
-
-    def _live(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _live(self, request: Any) -> Any:
         return service_pb2.ServerLiveResponse(live=True)
 
-    def _ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _ready(self, request: Any) -> Any:
         return service_pb2.ServerReadyResponse(ready=self._is_ready())
 
-    def _model_ready(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_ready(self, request: Any) -> Any:
         try:
             self._catalog.find(request.name, request.version)
         except RefusalError:
             return service_pb2.ModelReadyResponse(ready=False)
         return service_pb2.ModelReadyResponse(ready=self._is_ready())
 
-    def _metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _metadata(self, request: Any) -> Any:
         return service_pb2.ServerMetadataResponse(
             name="ecc-deploy", version=version("ecc-deploy"), extensions=["model_configuration"]
         )
 
-    def _model_metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_metadata(self, request: Any) -> Any:
         model = self._catalog.find(request.name, request.version)
         answer = service_pb2.ModelMetadataResponse(
             name=request.name, versions=self._catalog.versions(request.name), platform=model.half.backend
@@ -189,23 +196,21 @@ class Service:
         answer.outputs.add(name=wire.LOGITS, datatype="FP32", shape=[-1, model.classes])
         return answer
 
-    def _model_config(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _model_config(self, request: Any) -> Any:
         return service_pb2.ModelConfigResponse(config=_config(self._catalog.find(request.name, request.version)))
 
 
-def _parsed(
-    method: Callable[[Any, grpc.ServicerContext], Any], request: Any
-) -> Callable[[bytes, grpc.ServicerContext], Any]:
-    """``method`` for a message that is parsed here: gRPC itself says INTERNAL where that fails, which blames us."""
+async def _soon(is_short: bool, work: Callable[..., T], *given: Any) -> T:
+    """What ``work`` gives, from here where it is short, else from a thread."""
+    if is_short:
+        return work(*given)
+    return await asyncio.get_running_loop().run_in_executor(None, work, *given)
 
-    def call(message: bytes, context: grpc.ServicerContext) -> Any:
-        try:
-            parsed = request.FromString(message)
-        except DecodeError as error:
-            raise invalid(f"the request is not a {request.DESCRIPTOR.name}") from error
-        return method(parsed, context)
 
-    return call
+def _decode(request: Request, codec: Codec) -> np.ndarray:
+    """The engine's inputs of a request."""
+    model = request.model
+    return model.prepare(model.decode(request.payloads, codec) if request.direct is None else request.direct)
 
 
 def _answer(request: Request, version: str, logits: np.ndarray) -> Any:

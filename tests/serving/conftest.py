@@ -21,8 +21,9 @@ def models(toy_bundle: Bundle) -> Iterator[list[CloudModel]]:
 
 
 @pytest.fixture(scope="module")
-def service(models: list[CloudModel]) -> Service:
-    return Service(Catalog(models), Batcher(1, max_queue=4))
+def service(models: list[CloudModel]) -> Iterator[Service]:
+    with Batcher(1, max_queue=4) as batcher:
+        yield Service(Catalog(models), batcher)
 
 
 @pytest.fixture

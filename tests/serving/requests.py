@@ -1,7 +1,9 @@
 """Requests as a client would write them, and a call of the server's handler without a network."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import grpc
@@ -12,6 +14,7 @@ from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.payload import TensorSpec, make_codec
 from ecc_deploy.serving import Server
+from ecc_deploy.serving.loop import serving_loop
 from ecc_deploy.serving.service import Service
 from tests.toy import samples
 
@@ -65,17 +68,13 @@ class AbortedError(Exception):
 class Context:
     """As much of a ServicerContext as the handlers use."""
 
-    def __init__(self, *, is_active: bool = True, remaining: float = 10.0) -> None:
-        self._is_active = is_active
+    def __init__(self, remaining: float = 10.0) -> None:
         self._remaining = remaining
-
-    def is_active(self) -> bool:
-        return self._is_active
 
     def time_remaining(self) -> float:
         return self._remaining
 
-    def abort(self, code: grpc.StatusCode, message: str) -> None:
+    async def abort(self, code: grpc.StatusCode, message: str) -> None:
         raise AbortedError(code, message)
 
 
@@ -88,11 +87,16 @@ class Details:
         self.method = f"/{wire.SERVICE}/{method}"
 
 
-def infer(service: Service, request: Any, context: Context | None = None) -> Any:
-    """Call ModelInfer with a message or with bytes. Raises :class:`AbortedError`."""
+def begin(service: Service, request: Any, context: Context | None = None) -> Future[Any]:
+    """Call ModelInfer with a message or with bytes, on the loop."""
     handler = service.handler().service(Details("ModelInfer"))
     message = request if isinstance(request, bytes) else request.SerializeToString()
-    return handler.unary_unary(message, context or Context())
+    return asyncio.run_coroutine_threadsafe(handler.unary_unary(message, context or Context()), serving_loop())
+
+
+def infer(service: Service, request: Any) -> Any:
+    """What comes of :func:`begin`. Raises :class:`AbortedError`."""
+    return begin(service, request).result(60)
 
 
 def logits(answer: Any) -> np.ndarray:

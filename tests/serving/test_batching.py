@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from ecc_deploy.serving.batching import Batcher, Done, GoneError, LateError, QueueFullError, Ran
+from ecc_deploy.serving.batching import Batcher, Done, QueueFullError, Ran
+from ecc_deploy.serving.loop import serving_loop
 from tests.serving.requests import wait_until
 
 
 class Doubling:
     """Doubles what it is given. While ``gate`` is closed it does not answer; batches with -13 in them fail."""
+
+    label = "doubling"
 
     def __init__(self, batch_limit: int = 64, seconds: float = 0.0) -> None:
         self.batch_limit = batch_limit
@@ -43,30 +48,29 @@ class Doubling:
                 self.at_work -= 1
 
 
-class Asking(threading.Thread):
-    """A request in a thread of its own."""
+class Asking:
+    """A request on the loop."""
 
-    def __init__(self, batcher: Batcher, engine: Doubling, values: list[float], **options) -> None:
-        super().__init__()
+    def __init__(self, batcher: Batcher, engine: Doubling, values: list[float]) -> None:
+        async def ask() -> Done:
+            batcher.admit()
+            return await batcher.run(engine, np.array(values))
+
         self.done: Done | None = None
-        self.error: Exception | None = None
-        self._ask = lambda: batcher.run(engine, np.array(values), **options)
-        batcher.admit()
-        self.start()
+        self._answer = asyncio.run_coroutine_threadsafe(ask(), serving_loop())
 
-    def run(self) -> None:
-        try:
-            self.done = self._ask()
-        except Exception as error:
-            self.error = error
+    def cancel(self) -> None:
+        self._answer.cancel()
 
     def end(self) -> list[float]:
-        self.join(20)
-        assert not self.is_alive()
-        if self.error is not None:
-            raise self.error
-        assert self.done is not None
+        self.done = self._answer.result(20)
         return self.done.outputs.tolist()
+
+
+@pytest.fixture
+def make_batcher() -> Iterator[Callable[..., Batcher]]:
+    with ExitStack() as stack:
+        yield lambda *given, **options: stack.enter_context(Batcher(*given, **options))
 
 
 @contextmanager
@@ -80,12 +84,12 @@ def held(batcher: Batcher, engine: Doubling) -> Iterator[None]:
     assert first.end() == [0]
 
 
-def queued(batcher: Batcher, engine: Doubling, *requests: list[float], **options) -> list[Asking]:
+def queued(batcher: Batcher, engine: Doubling, *requests: list[float]) -> list[Asking]:
     """Requests that wait, in this order."""
     asking = []
     for values in requests:
         before = queue_length(batcher)
-        asking.append(Asking(batcher, engine, values, **options))
+        asking.append(Asking(batcher, engine, values))
         wait_until(lambda before=before: queue_length(batcher) == before + 1)
     return asking
 
@@ -94,9 +98,9 @@ def queue_length(batcher: Batcher) -> int:
     return sum(len(queue) for queue in batcher._queues.values())
 
 
-def test_what_waits_is_run_together_and_everybody_has_their_own() -> None:
+def test_what_waits_is_run_together_and_everybody_has_their_own(make_batcher: Callable[..., Batcher]) -> None:
     ran: list[Ran] = []
-    batcher, engine = Batcher(1, 8, observe=ran.append), Doubling()
+    batcher, engine = make_batcher(1, 8, observe=ran.append), Doubling()
     with held(batcher, engine):
         asking = queued(batcher, engine, [1], [2, 3, 4], [5])
     assert [a.end() for a in asking] == [[2], [4, 6, 8], [10]]
@@ -107,37 +111,48 @@ def test_what_waits_is_run_together_and_everybody_has_their_own() -> None:
     assert all(one > other > 0 for one, other in pairwise(times)), "who came first has waited longest"
 
 
-def test_a_request_alone_is_run_at_once_in_its_own_thread() -> None:
-    batcher, threads = Batcher(1, 8), []
+def test_an_engine_keeps_nobody_from_the_loop(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 8), Doubling()
+    with held(batcher, engine):
+        assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "there"), serving_loop()).result(5) == "there"
+
+
+@pytest.mark.parametrize(("concurrency", "seconds", "here"), [(1, 0.0, True), (1, 0.002, False), (2, 0.0, False)])
+def test_the_only_engine_runs_on_the_loop_once_its_work_is_known_to_be_short(
+    make_batcher: Callable[..., Batcher], concurrency: int, seconds: float, here: bool
+) -> None:
+    threads = []
 
     class Engine(Doubling):
         def run(self, inputs: np.ndarray) -> np.ndarray:
-            threads.append(threading.get_ident())
+            threads.append(threading.current_thread().name)
             return super().run(inputs)
 
-    batcher.admit()
-    assert batcher.run(Engine(), np.array([4])).outputs.tolist() == [8]
-    assert threads == [threading.get_ident()]
+    batcher, engine = make_batcher(concurrency, 8), Engine(seconds=seconds)
+    for number in range(40):  # many: one may be slow by chance
+        assert Asking(batcher, engine, [number]).end() == [2 * number]
+    assert threads[0] != "ecc-serve", "nothing is known of the first"
+    assert ("ecc-serve" in threads) is here
 
 
-def test_a_batch_is_no_larger_than_the_engine_takes_and_nobody_overtakes() -> None:
-    batcher, engine = Batcher(1, 8), Doubling(batch_limit=4)
+def test_a_batch_is_no_larger_than_the_engine_takes_and_nobody_overtakes(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 8), Doubling(batch_limit=4)
     with held(batcher, engine):
         asking = queued(batcher, engine, [1, 1], [2], [3, 3], [4], [5, 5, 5, 5, 5, 5], [6])
     assert [a.end() for a in asking] == [[2, 2], [4], [6, 6], [8], [10] * 6, [12]]
     assert engine.batches[1:] == [[1, 1, 2], [3, 3, 4], [5] * 6, [6]]
 
 
-def test_halves_take_turns_in_the_order_of_their_oldest_request() -> None:
-    batcher, one, other = Batcher(1, 8), Doubling(), Doubling()
+def test_halves_take_turns_in_the_order_of_their_oldest_request(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, one, other = make_batcher(1, 8), Doubling(), Doubling()
     with held(batcher, one):
         asking = [queued(batcher, engine, [n])[0] for n, engine in enumerate((one, other, one, other), 1)]
     assert [a.end() for a in asking] == [[2], [4], [6], [8]]
     assert (one.batches, other.batches) == ([[0], [1, 3]], [[2, 4]])
 
 
-def test_a_failing_request_does_not_take_the_others_along() -> None:
-    batcher, engine = Batcher(1, 8), Doubling()
+def test_a_failing_request_does_not_take_the_others_along(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 8), Doubling()
     with held(batcher, engine):
         asking = queued(batcher, engine, [1], [-13], [3])
     assert asking[0].end() == [2]
@@ -147,16 +162,16 @@ def test_a_failing_request_does_not_take_the_others_along() -> None:
     assert Asking(batcher, engine, [7]).end() == [14], "the engine was given back"
 
 
-def test_no_more_engines_run_than_were_agreed_on() -> None:
-    batcher, engine = Batcher(3, 64), Doubling(batch_limit=1)
+def test_no_more_engines_run_than_were_agreed_on(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(3, 64), Doubling(batch_limit=1)
     asking = [Asking(batcher, engine, [n]) for n in range(60)]
     assert [a.end() for a in asking] == [[2 * n] for n in range(60)]
     assert 1 <= engine.most_at_work <= 3
     assert batcher.waiting == 0
 
 
-def test_a_full_queue_refuses_at_once_and_a_freed_place_is_used_again() -> None:
-    batcher, engine = Batcher(1, 1), Doubling()
+def test_a_full_queue_refuses_at_once_and_a_freed_place_is_used_again(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 1), Doubling()
     with held(batcher, engine):
         (waiting,) = queued(batcher, engine, [1])
         with pytest.raises(QueueFullError):
@@ -170,29 +185,33 @@ def test_a_full_queue_refuses_at_once_and_a_freed_place_is_used_again() -> None:
     batcher.admit()
 
 
-def test_who_gives_up_leaves_the_queue_and_is_not_computed() -> None:
-    batcher, engine = Batcher(1, 2), Doubling()
+def test_who_gives_up_leaves_the_queue_and_is_not_computed(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 2), Doubling()
     with held(batcher, engine):
-        late = Asking(batcher, engine, [1], timeout=0.01)
-        with pytest.raises(LateError):
-            late.end()
-        gone, there = queued(batcher, engine, [2], is_wanted=lambda: False) + queued(batcher, engine, [3])
-    with pytest.raises(GoneError):
+        gone, there = queued(batcher, engine, [2], [3])
+        gone.cancel()
+        wait_until(lambda: batcher.waiting == 1)
+    with pytest.raises(CancelledError):
         gone.end()
     assert there.end() == [6]
     assert engine.batches == [[0], [3]]
     assert batcher.waiting == 0
 
 
-def test_a_wait_without_end_is_no_error() -> None:
-    batcher, engine = Batcher(1, 1), Doubling()
-    with held(batcher, engine):
-        (waiting,) = queued(batcher, engine, [1], timeout=1e300)
-    assert waiting.end() == [2]
+def test_who_gives_up_while_the_engine_is_at_work_takes_nobody_along(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 3), Doubling()
+    engine.gate.clear()
+    alone = Asking(batcher, engine, [1])
+    wait_until(lambda: engine.at_work == 1)
+    asking = queued(batcher, engine, [2])
+    alone.cancel()
+    engine.gate.set()
+    assert asking[0].end() == [4]
+    assert engine.batches == [[1], [2]]
 
 
-def test_a_free_engine_waits_for_a_full_batch_where_that_was_asked_for() -> None:
-    batcher, engine = Batcher(1, 8, max_delay_s=30), Doubling(batch_limit=3)
+def test_a_free_engine_waits_for_a_full_batch_where_that_was_asked_for(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 8, max_delay_s=30), Doubling(batch_limit=3)
     start = time.monotonic()
     asking = [Asking(batcher, engine, [n]) for n in (1, 2, 3)]
     assert [a.end() for a in asking] == [[2], [4], [6]]
@@ -200,30 +219,28 @@ def test_a_free_engine_waits_for_a_full_batch_where_that_was_asked_for() -> None
     assert time.monotonic() - start < 20, "a full batch does not wait for the delay to pass"
 
 
-def test_the_delay_ends() -> None:
-    batcher, engine = Batcher(1, 8, max_delay_s=0.02), Doubling()
+def test_the_delay_ends(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engine = make_batcher(1, 8, max_delay_s=0.02), Doubling()
     assert Asking(batcher, engine, [1]).end() == [2]
     assert engine.batches == [[1]]
 
 
-def test_many_threads_never_get_each_others_answers() -> None:
-    batcher, engines = Batcher(2, 64), [Doubling(5, seconds=0.001), Doubling(64, seconds=0.001)]
+def test_many_requests_never_get_each_others_answers(make_batcher: Callable[..., Batcher]) -> None:
+    batcher, engines = make_batcher(2, 64), [Doubling(5, seconds=0.001), Doubling(64, seconds=0.001)]
     wrong: list[object] = []
 
-    def ask(number: int) -> None:
+    async def ask(number: int) -> None:
         for turn in range(60):
             values = np.arange(1 + turn % 3) + 1000.0 * number + turn
             batcher.admit()
-            done = batcher.run(engines[(number + turn) % 2], values, timeout=20)
+            done = await batcher.run(engines[(number + turn) % 2], values)
             if done.outputs.tolist() != (2 * values).tolist():
                 wrong.append((values, done))
 
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(1, 17)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
+    async def all_of_them() -> None:
+        await asyncio.gather(*(ask(number) for number in range(1, 17)))
+
+    asyncio.run_coroutine_threadsafe(all_of_them(), serving_loop()).result(60)
     assert not wrong
     assert sum(len(e.batches) for e in engines) < 16 * 60, "some were run together"
     assert batcher.waiting == 0

@@ -1,5 +1,6 @@
 """ModelInfer without a network: right answers, and a plain word on every wrong request."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,8 +14,11 @@ from tritonclient.grpc import service_pb2
 from ecc_deploy import wire
 from ecc_deploy.bundle import Bundle
 from ecc_deploy.payload import make_codec
+from ecc_deploy.serving import service as service_module
 from ecc_deploy.serving.batching import Batcher
 from ecc_deploy.serving.catalog import Catalog
+from ecc_deploy.serving.figures import Infer, NoFigures
+from ecc_deploy.serving.loop import serving_loop
 from ecc_deploy.serving.model import CloudModel
 from ecc_deploy.serving.service import Service
 from tests import reference
@@ -22,6 +26,7 @@ from tests.serving.requests import (
     BOUNDARY,
     AbortedError,
     Context,
+    begin,
     golden_boundary,
     images,
     infer,
@@ -207,7 +212,7 @@ def test_a_failure_of_ours_is_logged_and_not_told(
     monkeypatch.setattr(CloudModel, "run", fail)
     batcher = Batcher(1, max_queue=0)
     service = Service(Catalog(models), batcher)
-    with caplog.at_level(logging.ERROR, "ecc_deploy.serving"), pytest.raises(AbortedError) as refused:
+    with batcher, caplog.at_level(logging.ERROR, "ecc_deploy.serving"), pytest.raises(AbortedError) as refused:
         infer(service, payload_request("full", png()))
     assert refused.value.code == grpc.StatusCode.INTERNAL
     assert refused.value.message == "the server failed; its log says why, under failure 1"
@@ -226,16 +231,10 @@ def test_an_engine_that_gives_something_else_is_a_failure_of_ours(
     assert refused.value.code == grpc.StatusCode.INTERNAL
 
 
-def test_a_caller_who_went_is_not_computed_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CloudModel, "run", lambda self, inputs: pytest.fail("it was computed"))
-    with pytest.raises(AbortedError) as refused:
-        infer(service, payload_request("full", png()), Context(is_active=False))
-    assert refused.value.code == grpc.StatusCode.CANCELLED
-
-
 class Slow:
     """An engine that is at work until it is told to end."""
 
+    label = "slow"
     batch_limit = 1
 
     def __init__(self) -> None:
@@ -249,21 +248,30 @@ class Slow:
 @pytest.fixture
 def busy() -> Iterator[Batcher]:
     """One engine, at work; room for one request to wait."""
-    batcher, engine = Batcher(1, max_queue=1), Slow()
-    batcher.admit()
-    thread = threading.Thread(target=lambda: batcher.run(engine, np.zeros(1)))
-    thread.start()
-    wait_until(lambda: batcher.waiting == 0)
-    yield batcher
-    engine.go.set()
-    thread.join()
+    with Batcher(1, max_queue=1) as batcher:
+        engine = Slow()
+        batcher.admit()
+        working = asyncio.run_coroutine_threadsafe(batcher.run(engine, np.zeros(1)), serving_loop())
+        wait_until(lambda: batcher.waiting == 0)
+        yield batcher
+        engine.go.set()
+        working.result(20)
 
 
-def test_a_deadline_that_passes_in_the_queue_ends_the_wait(models: list[CloudModel], busy: Batcher) -> None:
-    with pytest.raises(AbortedError, match="while the request waited") as refused:
-        infer(Service(Catalog(models), busy), payload_request("full", png()), Context(remaining=0.01))
-    assert refused.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert busy.waiting == 0
+@pytest.mark.parametrize(("left", "code"), [(-0.01, "DEADLINE_EXCEEDED"), (5.0, "CANCELLED")])
+def test_a_call_that_is_ended_leaves_the_queue_and_is_counted(
+    models: list[CloudModel], busy: Batcher, left: float, code: str
+) -> None:
+    class Told(NoFigures):
+        def infer(self, request: Infer) -> None:
+            codes.append(request.code)
+
+    codes: list[str] = []
+    call = begin(Service(Catalog(models), busy, figures=Told()), payload_request("full", png()), Context(left))
+    wait_until(lambda: busy.waiting == 1)
+    call.cancel()
+    wait_until(lambda: bool(codes))
+    assert (codes, busy.waiting) == ([code], 0)
 
 
 def test_a_full_queue_refuses(models: list[CloudModel], busy: Batcher) -> None:
@@ -271,6 +279,22 @@ def test_a_full_queue_refuses(models: list[CloudModel], busy: Batcher) -> None:
     with pytest.raises(AbortedError, match="queue is full") as refused:
         infer(Service(Catalog(models), busy), payload_request("full", png()))
     assert refused.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_long_work_is_not_done_on_the_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    prepare = CloudModel.prepare
+
+    def spy(model: CloudModel, samples: np.ndarray) -> np.ndarray:
+        seen.append(threading.current_thread().name == "ecc-serve")
+        return prepare(model, samples)
+
+    monkeypatch.setattr(CloudModel, "prepare", spy)
+    infer(service, payload_request("full", png(3)))
+    monkeypatch.setattr(service_module, "SHORT_ELEMENTS", 2 * 64)
+    infer(service, payload_request("full", png(3)))
+    infer(service, payload_request("full", png(2)))
+    assert seen == [True, False, True]
 
 
 def test_a_payload_that_cannot_be_decoded_keeps_no_place(service: Service) -> None:
