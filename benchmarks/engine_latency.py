@@ -6,12 +6,13 @@ Batch 1, the same file, the same threads, one process, in rounds: our runner, th
 a busy moment of the machine hits both. The ratio is the median over the rounds of the ratios of their medians.
 
 * ONNX Runtime: ``InferenceSession.run`` in a loop;
-* LiteRT: ``set_tensor``, ``invoke``, ``get_tensor`` of an ``Interpreter`` in a loop, on what the file takes;
+* LiteRT: ``set_tensor``, ``invoke``, ``get_tensor`` of an ``Interpreter`` in a loop, on what the file takes; and the
+  same with what it gives made the manifest's tensors, as we do it;
 * OpenVINO: ``infer()`` of an ``InferRequest`` with static shapes, whose input is there, in a loop; ``benchmark_app``,
   Intel's own, in a process of its own, once per round. Its times are taken within the library: what a call from Python
   costs, some 10 µs, is not in them.
 
-Our runner takes and gives the manifest's tensors: what it converts is in its time, and not in the vendor's.
+Our runner takes and gives the manifest's tensors: what it converts is in its time, and not in the vendor's unless said.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from ecc_deploy.backends.registry import open_runner
+from ecc_deploy.backends.tflite.runner import as_they_are, from_file
 from ecc_deploy.bench.environment import fingerprint
 from ecc_deploy.bundle import Bundle, Half, open_bundle
 from ecc_deploy.errors import EccError, UsageError
@@ -154,10 +156,13 @@ def _onnxruntime(file: Path, half: Half, values: np.ndarray, threads: int) -> di
 def _litert(file: Path, half: Half, values: np.ndarray, threads: int) -> dict[str, Loop]:
     from ai_edge_litert.interpreter import Interpreter
 
+    top = int(str(half.compiled.get("top_code", 255)))
     interpreter: Any = Interpreter(model_path=str(file), num_threads=threads)
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]
-    outputs = [details["index"] for details in interpreter.get_output_details()]
+    signature = interpreter.get_signature_runner().get_output_details()
+    found = as_they_are(signature, interpreter.get_output_details())
+    outputs = [(found[tensor.name]["index"], from_file(found[tensor.name], tensor, top)) for tensor in half.outputs]
     ready = np.zeros(entry["shape"], entry["dtype"])
     if ready.shape == values.shape:
         ready = np.clip(values * 20, -127, 127).astype(entry["dtype"])
@@ -165,9 +170,14 @@ def _litert(file: Path, half: Half, values: np.ndarray, threads: int) -> dict[st
     def once() -> object:
         interpreter.set_tensor(entry["index"], ready)
         interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in outputs]
+        return [interpreter.get_tensor(index) for index, _ in outputs]
 
-    return {"bare interpreter": once}
+    def converted() -> object:
+        interpreter.set_tensor(entry["index"], ready)
+        interpreter.invoke()
+        return [convert(interpreter.get_tensor(index)) for index, convert in outputs]
+
+    return {"bare interpreter": once, "the same, converted": converted}
 
 
 def _openvino(file: Path, half: Half, values: np.ndarray, threads: int) -> dict[str, Loop]:
