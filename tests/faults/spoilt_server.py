@@ -7,29 +7,38 @@ program ends when stdin closes.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 
+Way = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+
 SLOW_S = 0.7
 _TOO_MUCH = bytes(256 << 10)
 """Sixteen times what a client takes. Megabytes would stay with the server's allocator, and look like a leak."""
 
 
-def _edited(change: Callable[[Any], None]) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def spoil(raw: bytes, context: grpc.ServicerContext) -> bytes:
+def _changed(change: Callable[[bytes], bytes]) -> Way:
+    async def spoil(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        return change(raw)
+
+    return spoil
+
+
+def _edited(change: Callable[[Any], None]) -> Way:
+    def spoil(raw: bytes) -> bytes:
         answer = service_pb2.ModelInferResponse.FromString(raw)
         change(answer)
         return answer.SerializeToString()
 
-    return spoil
+    return _changed(spoil)
 
 
 def _logits(answer: Any) -> np.ndarray:
@@ -46,26 +55,26 @@ def _one_class_more(answer: Any) -> None:
     _set(answer, logits, [1, len(logits)])
 
 
-def _slowly(raw: bytes, context: grpc.ServicerContext) -> bytes:
-    time.sleep(SLOW_S)
+async def _slowly(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    await asyncio.sleep(SLOW_S)
     return raw
 
 
-def _refused(code: grpc.StatusCode) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def spoil(raw: bytes, context: grpc.ServicerContext) -> bytes:
-        context.abort(code, "told to")
+def _refused(code: grpc.StatusCode) -> Way:
+    async def spoil(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        await context.abort(code, "told to")
         raise AssertionError
 
     return spoil
 
 
-WAYS: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]] = {
-    "whole": lambda raw, context: raw,
+WAYS: dict[str, Way] = {
+    "whole": _changed(lambda raw: raw),
     "slow": _slowly,
-    "garbage": lambda raw, context: os.urandom(len(raw)),
-    "truncated": lambda raw, context: raw[: len(raw) // 2],
-    "empty": lambda raw, context: b"",
-    "huge": lambda raw, context: raw + _TOO_MUCH,
+    "garbage": _changed(lambda raw: os.urandom(len(raw))),
+    "truncated": _changed(lambda raw: raw[: len(raw) // 2]),
+    "empty": _changed(lambda raw: b""),
+    "huge": _changed(lambda raw: raw + _TOO_MUCH),
     "wrong-shape": _edited(_one_class_more),
     "turned": _edited(lambda answer: _set(answer, _logits(answer), [len(_logits(answer)), 1])),
     "two-samples": _edited(lambda answer: _set(answer, np.tile(_logits(answer), 2), [2, len(_logits(answer))])),
@@ -78,19 +87,19 @@ WAYS: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]] = {
 }
 
 
-class Spoiler(grpc.ServerInterceptor):
+class Spoiler(grpc.aio.ServerInterceptor):
     """Spoils the answers of ModelInfer by the present ``way``."""
 
     way = "whole"
 
-    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
-        handler = continuation(details)
+    async def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        handler = await continuation(details)
         if handler is None or not details.method.endswith("/ModelInfer"):
             return handler
 
-        def infer(request: Any, context: grpc.ServicerContext) -> bytes:
-            answer = handler.unary_unary(request, context)
-            return WAYS[self.way](handler.response_serializer(answer), context)
+        async def infer(request: Any, context: grpc.aio.ServicerContext) -> bytes:
+            answer = await handler.unary_unary(request, context)
+            return await WAYS[self.way](handler.response_serializer(answer), context)
 
         return grpc.unary_unary_rpc_method_handler(infer, handler.request_deserializer, None)
 
@@ -105,12 +114,12 @@ class Spoiler(grpc.ServerInterceptor):
 
 
 def main() -> int:
-    spoiler, make = Spoiler(), grpc.server
+    spoiler, make = Spoiler(), grpc.aio.server
 
-    def server(*arguments: Any, interceptors: Any = (), **options: Any) -> grpc.Server:
-        return make(*arguments, interceptors=[spoiler, *(interceptors or ())], **options)
+    def server(**options: Any) -> grpc.aio.Server:
+        return make(interceptors=[spoiler], **options)
 
-    grpc.server = server
+    grpc.aio.server = server
     from ecc_deploy.serving.__main__ import main as serve
 
     threading.Thread(target=spoiler.obey, daemon=True).start()
