@@ -27,7 +27,7 @@ def test_the_configuration_names_what_there_is(toy_bundle: Bundle, tmp_path: Pat
     tree = ast.parse(APP.read_text())
     assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     (replicas,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "CloudHalves"]
-    assert set(ray_messages.METHODS) <= {node.name for node in replicas.body if isinstance(node, ast.FunctionDef)}
+    assert set(ray_messages.METHODS) <= {node.name for node in replicas.body if isinstance(node, ast.AsyncFunctionDef)}
     assert [item["name"] for item in application["deployments"]] == [replicas.name]
     assert application["args"]["threads"] == 2
     assert open_bundle(application["args"]["bundle"]).manifest.pair_id == toy_bundle.manifest.pair_id
