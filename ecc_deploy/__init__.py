@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from ecc_deploy.links.profile import LinkProfile as LinkProfile
     from ecc_deploy.links.profile import list_links as list_links
     from ecc_deploy.links.profile import load_link as load_link
+    from ecc_deploy.partition.plan import Plan as Plan
+    from ecc_deploy.partition.plan import plan as plan
     from ecc_deploy.quickstart import QuickstartResult as QuickstartResult
     from ecc_deploy.quickstart import quickstart as run_quickstart
     from ecc_deploy.report.evaluations import write_curves as write_curves
@@ -120,6 +122,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "LinkProfile": ("links.profile", "LinkProfile", ""),
     "Normalisation": ("data.interface", "Normalisation", ""),
     "Pipeline": ("runtime.pipeline", "Pipeline", ""),
+    "Plan": ("partition.plan", "Plan", _EXPORT),
     "Point": ("sweep.result", "Point", ""),
     "Policy": ("runtime.choice", "Policy", ""),
     "Prediction": ("runtime.result", "Prediction", ""),
@@ -165,6 +168,7 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "open_link": ("links.opening", "open_link", ""),
     "over_seeds": ("evaluation.seeds", "over_seeds", ""),
     "pick_point": ("sweep.pick", "pick", ""),
+    "plan": ("partition.plan", "plan", _EXPORT),
     "predict": ("runtime.predict", "predict", ""),
     "propose_exclusions": ("workbench.exclusion", "propose_exclusions", _TRAIN),
     "run_bench": ("bench.run", "bench", ""),
@@ -200,6 +204,7 @@ __all__ = [
     "LinkProfile",
     "Normalisation",
     "Pipeline",
+    "Plan",
     "Point",
     "Policy",
     "Prediction",
@@ -246,6 +251,7 @@ __all__ = [
     "open_link",
     "over_seeds",
     "pick_point",
+    "plan",
     "predict",
     "propose_exclusions",
     "run_bench",

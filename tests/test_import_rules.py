@@ -52,7 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "report": {"bench", "evaluation", "runtime", "backends"},
     "systems": {"zoo", "bundle"},
     "training": {"systems", "zoo", "data", "bundle"},
-    "partition": {"systems", "zoo", "backends", "bundle"},
+    "partition": {"systems", "zoo", "backends", "bundle", "links"},
     "evaluation": {
         *("training", "systems", "partition", "runtime", "backends", "payload", "preprocess", "data", "bundle"),
     },

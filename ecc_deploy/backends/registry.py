@@ -12,6 +12,7 @@ from typing import Any, cast
 from ecc_deploy.backends.interface import Compiler, Runner
 from ecc_deploy.backends.layers import Layers
 from ecc_deploy.backends.options import BackendOptions
+from ecc_deploy.backends.profiling import Profiler
 from ecc_deploy.bundle.manifest import Half, Precision
 from ecc_deploy.errors import BackendMissingError, DeviceError, TargetError, UsageError
 
@@ -48,6 +49,8 @@ class Backend:
     is not: for accuracy, never for times. Empty: there is none."""
     shows_layers_with: tuple[str, ...] = ()
     """Modules that ``layers.py`` of the package imports, which shows what is inside its files. Empty: nothing does."""
+    has_profiler: bool = False
+    """Whether ``profiler.py`` of the package says what each operator takes, where its runner's modules are."""
 
 
 BACKENDS: dict[str, Backend] = {
@@ -63,6 +66,7 @@ BACKENDS: dict[str, Backend] = {
         has_options=True,
         stands_in_with=("onnxruntime",),
         shows_layers_with=("onnxruntime", "onnx", "torch"),
+        has_profiler=True,
     ),
     "tflite": Backend(
         name="tflite",
@@ -185,6 +189,24 @@ def load_compiler(name: str) -> Compiler:
             f"Run: {install_command(backend.compile_extra)}",
         )
     return cast(Compiler, importlib.import_module(f"{backend.package}.compiler"))
+
+
+def load_profiler(name: str) -> Profiler:
+    """Import the profiler of ``name``.
+
+    Raises :class:`UsageError` where it has none, :class:`BackendMissingError` where its runtime is not installed.
+    """
+    backend = get(name)
+    if not backend.has_profiler:
+        raise UsageError(
+            f"nothing here says what each operator takes with {backend.title}",
+            f"These can: {', '.join(b.name for b in BACKENDS.values() if b.has_profiler)}.",
+        )
+    if absent := missing(backend.runs_with):
+        raise BackendMissingError(
+            f"{backend.title} is not installed: {', '.join(absent)}", f"Run: {install_command(backend.run_extra)}"
+        )
+    return cast("Profiler", importlib.import_module(f"{backend.package}.profiler"))
 
 
 def load_layers(name: str) -> Layers:

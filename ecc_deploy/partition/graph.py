@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ class Graph:
         self.entry: fx.Node = entries[0]
         (output,) = (node for node in nodes if node.op == "output")
         self.outputs: tuple[fx.Node, ...] = tuple(output.all_input_nodes)
-        self.roots_of_outputs: frozenset[fx.Node] = frozenset(map(self.root, self.outputs))
+        self.roots_of_outputs: tuple[fx.Node, ...] = tuple(dict.fromkeys(map(self.root, self.outputs)))
         self._of_entry = self._reached()
         self.batch = _batch_of(self.entry)
         macs = _measured(self.module, self.entry)
@@ -137,7 +138,8 @@ def export(model: nn.Module, input_shape: Sequence[int]) -> Graph:
     """
     example = torch.zeros(2, *input_shape)
     reasons = []
-    with evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch's own parts to each other
         whole = _Answers(model)
         for batch, sizes in ((2, ({0: Dim.AUTO},)), (1, None)):
             try:

@@ -26,12 +26,14 @@ class Slices:
 def extract(graph: Graph, cut: Cut) -> Slices:
     """Both sides of ``cut``. Behind each other, they give what the whole gives, bit for bit."""
     return Slices(
-        _slice(graph, {graph.entry: "image"}, cut.nodes),
-        _slice(graph, {node: tensor.name for node, tensor in zip(cut.nodes, cut.crossing, strict=True)}, graph.outputs),
+        cut_out(graph, {graph.entry: "image"}, cut.nodes),
+        cut_out(
+            graph, {node: tensor.name for node, tensor in zip(cut.nodes, cut.crossing, strict=True)}, graph.outputs
+        ),
     )
 
 
-def _slice(graph: Graph, given: Mapping[fx.Node, str], wanted: Sequence[fx.Node]) -> fx.GraphModule:
+def cut_out(graph: Graph, given: Mapping[fx.Node, str], wanted: Sequence[fx.Node]) -> fx.GraphModule:
     """From the values ``given`` to those ``wanted``, by all that lies between."""
     between = _between(graph, set(given), wanted)
     made = fx.Graph()

@@ -15,7 +15,7 @@ from tests.cli.conftest import Cli
 
 VERBS = (
     *("quickstart", "doctor", "targets", "data", "train", "evaluate", "export", "serve", "bench", "compare", "run"),
-    *("report", "debug", "sign"),
+    *("report", "debug", "sign", "plan"),
 )
 HEAVY = (
     *("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pydantic", "grpc", "google.protobuf", "tritonclient"),
