@@ -67,8 +67,7 @@ class Graph:
     def __init__(self, program: ExportedProgram) -> None:
         # Without decompositions: this alone makes operators that change their input into ones that do not, so that the
         # order of what is independent does not matter.
-        self.program = program.run_decompositions({})
-        self.module = self.program.module(check_guards=False)
+        self.module = program.run_decompositions({}).module(check_guards=False)
         nodes = list(self.module.graph.nodes)
         entries = [node for node in nodes if node.op == "placeholder"]
         if len(entries) != 1:
@@ -103,7 +102,9 @@ class Graph:
     def root(self, node: fx.Node) -> fx.Node:
         """The operator, or the input, whose value ``node`` only shows in another shape."""
         while is_free(node):
-            node = node.args[0]  # type: ignore[assignment] # those operators take their tensor first
+            first = node.args[0]
+            assert isinstance(first, fx.Node), "those operators take their tensor first"
+            node = first
         return node
 
     def needs(self, node: fx.Node) -> list[fx.Node]:

@@ -26,7 +26,7 @@ RUNS = 60
 """Of the profiler; medians are taken."""
 SECONDS = 0.5
 """How long the whole is run to say what a run takes."""
-_GROUP = re.compile(r"g(\d+)/")
+_GROUP, _ANSWER = re.compile(r"g(\d+)/"), re.compile(r"answer(\d+)")
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,14 @@ def _by_group(cuts: Cuts, by_operator: Mapping[str, float]) -> tuple[list[float]
     """Each group's share, and the share of the whole that is nobody's. A model's answer belongs to who made it."""
     graph = cuts.graph
     owner = {node: group.number for group in cuts.groups for node in group.nodes}
-    answers = {f"answer{index}": owner.get(graph.root(node)) for index, node in enumerate(graph.outputs)}
+    answers = [owner.get(graph.root(node)) for node in graph.outputs]
     found, nobodys = [0.0] * len(cuts.groups), 0.0
     for name, seconds in by_operator.items():
-        match = _GROUP.match(name)
-        number = int(match[1]) if match else next((n for key, n in answers.items() if name.startswith(key)), None)
+        number: int | None = None
+        if match := _GROUP.match(name):
+            number = int(match[1])
+        elif match := _ANSWER.match(name):
+            number = answers[int(match[1])]
         if number is None:
             nobodys += seconds
         else:

@@ -28,7 +28,7 @@ class Infer:
 
 
 class Figures(Protocol):
-    """Where the figures go. Called from many threads."""
+    """Where the figures go. Called on the event loop; read from other threads."""
 
     def infer(self, request: Infer) -> None:
         """A request has ended."""
